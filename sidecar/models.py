@@ -1,0 +1,125 @@
+"""The values that travel between the modules. All are immutable."""
+
+from decimal import Decimal
+from enum import IntEnum
+from typing import Final, Generic, Literal, NewType, TypeVar
+
+import base58
+import msgspec
+
+from sidecar.clock import Instant
+from sidecar.errors import InvalidMintError
+
+Mint = NewType("Mint", str)
+"""The base58 address of a token's mint account. Case sensitive."""
+
+WRAPPED_SOL: Final = Mint("So11111111111111111111111111111111111111112")
+USDC: Final = Mint("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v")
+USDT: Final = Mint("Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB")
+USD1: Final = Mint("USD1ttGY1N17NEEHLmELoaybftRBUSErhqYiQzvEmuB")
+TRUSTED_QUOTE_MINTS: Final = frozenset({WRAPPED_SOL, USDC, USDT, USD1})
+"""Quote tokens whose side of a pool nobody can mint at will, so that the pool's liquidity means something."""
+
+Basis = Literal["circulating", "total"]
+Confidence = Literal["high", "medium", "low"]
+
+_MINT_BYTES = 32
+_MINT_CHARS = range(32, 45)
+
+T = TypeVar("T")
+
+
+def parse_mint(text: str) -> Mint:
+    """Check that the text is base58 of 32 bytes and return it unchanged.
+
+    Raises InvalidMintError otherwise.
+    """
+    if len(text) not in _MINT_CHARS:
+        raise InvalidMintError(text)
+    try:
+        size = len(base58.b58decode(text))
+    except ValueError as error:
+        raise InvalidMintError(text) from error
+    if size != _MINT_BYTES:
+        raise InvalidMintError(text)
+    return Mint(text)
+
+
+class Lane(IntEnum):
+    """Who waits for an upstream call; a lower number goes first."""
+
+    MISS = 0
+    POPULAR = 1
+    TRACKED = 2
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source said of one mint. Amounts are exact; whether to believe it is valuation's business."""
+
+    source: str
+    mint: Mint
+    received: Instant
+    """When the answer arrived."""
+    price_usd: Decimal | None
+    """USD for one whole token; None: the source knows the token but gives no price."""
+    liquidity_usd: Decimal | None
+    """USD in the pool or pools behind the price; None: unknown, or nothing that can be relied on."""
+    symbol: str | None = None
+    total_supply: Decimal | None = None
+    """Whole tokens, as the source has it."""
+    circulating_supply: Decimal | None = None
+    quote_side: bool = False
+    """The mint is only the quote token of the pairs seen; their figures describe the other token."""
+
+
+class ScaledUiAmount(msgspec.Struct, frozen=True, kw_only=True):
+    """Token-2022's multiplier between raw and displayed amounts."""
+
+    multiplier: Decimal
+    next_multiplier: Decimal
+    next_from_unix: int
+
+    def at(self, unix: float) -> Decimal:
+        """Return the multiplier in force at a Unix time."""
+        return self.next_multiplier if unix >= self.next_from_unix else self.multiplier
+
+
+class ChainSupply(msgspec.Struct, frozen=True, kw_only=True):
+    """A supply read on chain, in whole tokens, unscaled."""
+
+    received: Instant
+    total: Decimal
+    circulating: Decimal | None = None
+    """Only SOL's is known on chain."""
+    scaled: ScaledUiAmount | None = None
+
+
+class Parsed(msgspec.Struct, Generic[T], frozen=True):
+    """What a parser made of one answer, and how many of its rows it could not read."""
+
+    value: T
+    unreadable: int = 0
+
+
+class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
+    """One token's market cap as it is served. Money in USD, supplies in whole tokens; unknown is None, never 0."""
+
+    mint: Mint
+    symbol: str | None
+    price_usd: float
+    market_cap_usd: float
+    basis: Basis
+    fdv_usd: float | None
+    circulating_supply: float | None
+    total_supply: float | None
+    liquidity_usd: float | None
+    confidence: Confidence
+    source: str
+    supply_source: str | None
+    circulating_source: str | None
+    timestamp: float
+    """Unix time of the answer behind the price."""
+    age_seconds: float = 0.0
+    stale: bool = False
+    cached: bool = True
+    """False when the look-up had to wait for an upstream."""
