@@ -91,6 +91,17 @@ class UpstreamError(Exception):
         """Seconds the upstream asked us to wait, already bounded; None when it said nothing."""
 
 
+class NotAskedError(UpstreamError):
+    """The upstream was not asked at all: its budget is used up, or its circuit is open."""
+
+    def __init__(self, source: str, reason: Literal["budget", "circuit"], retry_after: float) -> None:
+        detail = "over its call budget" if reason == "budget" else "not asked: its circuit is open"
+        super().__init__(
+            source, "rate_limited" if reason == "budget" else "connect", detail, retry_after=retry_after
+        )
+        self.reason = reason
+
+
 class SchemaError(ValueError):
     """An answer does not have the shape the source documents."""
 

@@ -1,0 +1,129 @@
+"""How much an upstream may be asked: calls per sliding window, and calls at once."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from sidecar.clock import Clock
+from sidecar.models import Lane
+
+BURST_SECONDS: Final = 10.1
+MINUTE_SECONDS: Final = 60.1
+"""A tenth of a second longer than the promise: what counts is when calls arrive, not when they leave."""
+LONGEST_RETRY_AFTER_SECONDS: Final = 300.0
+FIRST_BACKOFF_SECONDS: Final = 2.0
+LONGEST_BACKOFF_SECONDS: Final = 60.0
+
+_KEPT_FOR_MISSES = 5
+_LANE_STEP_SECONDS = 0.01
+
+
+class Budget:
+    """The sliding windows of one source: rpm calls in any 60 s, a sixth of it in any 10 s.
+
+    One slot in five is kept for misses. What an upstream says of itself (429, rate-limit headers) only
+    tightens this.
+    """
+
+    def __init__(self, requests_per_minute: int, clock: Clock) -> None:
+        self._clock = clock
+        self._begun: deque[float] = deque(maxlen=requests_per_minute)
+        self._blocked_until = 0.0
+        self._refusals = 0
+        self.waited_seconds = 0.0
+
+    @property
+    def requests_per_minute(self) -> int:
+        """The most calls in any minute."""
+        return self._begun.maxlen or 1
+
+    def set_requests_per_minute(self, requests_per_minute: int) -> None:
+        """Change the limit, keeping what was begun."""
+        if requests_per_minute != self.requests_per_minute:
+            self._begun = deque(self._begun, maxlen=requests_per_minute)
+
+    def _limits(self, lane: Lane) -> tuple[tuple[int, float], ...]:
+        minute = self.requests_per_minute
+        burst = max(1, minute // 6)
+        if lane is not Lane.MISS:
+            minute, burst = (limit - limit // _KEPT_FOR_MISSES for limit in (minute, burst))
+        return (burst, BURST_SECONDS), (minute, MINUTE_SECONDS)
+
+    def delay(self, lane: Lane) -> float:
+        """Seconds until a call of this lane may begin; 0 means now."""
+        now = self._clock.monotonic()
+        free = max((self._free_at(limit, window) for limit, window in self._limits(lane)), default=now)
+        return max(0.0, free - now, self._blocked_until - now)
+
+    def _free_at(self, limit: int, window: float) -> float:
+        return self._begun[-limit] + window if len(self._begun) >= limit else 0.0
+
+    def begin(self) -> None:
+        """Record a call that begins now."""
+        self._begun.append(self._clock.monotonic())
+
+    def free_slots(self, lane: Lane, within_seconds: float) -> int:
+        """How many calls of this lane could begin within so many seconds, at the most."""
+        horizon = self._clock.monotonic() + within_seconds
+        if self._blocked_until > horizon:
+            return 0
+        return min(
+            limit - sum(begun + window > horizon for begun in self._begun) for limit, window in self._limits(lane)
+        )
+
+    async def wait(self, lane: Lane, most_seconds: float) -> float:
+        """Wait for a free slot without taking it; return 0.0, or the delay when it would take too long.
+
+        Of those who wait for the same slot the lower lane number wakes first.
+        """
+        started = self._clock.monotonic()
+        while delay := self.delay(lane):
+            if self._clock.monotonic() - started + delay > most_seconds:
+                return delay
+            await self._clock.sleep(delay + _LANE_STEP_SECONDS * lane)
+            self.waited_seconds += delay
+        return 0.0
+
+    def refused(self, retry_after: float | None) -> None:
+        """Back off after a 429: doubling, with jitter, at least what the upstream asked for within reason."""
+        if self._blocked_until > self._clock.monotonic():
+            return
+        backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._refusals)
+        self._refusals = min(self._refusals + 1, 10)
+        asked = min(retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS)
+        self.block(max(backoff * random.uniform(1.0, 1.25), asked))
+
+    def accepted(self) -> None:
+        """Forget earlier refusals: the upstream answered."""
+        self._refusals = 0
+
+    def block(self, seconds: float) -> None:
+        """Begin no call for so many seconds."""
+        self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
+
+
+class CallSlots:
+    """Upstream calls at once, over all sources.
+
+    Background work may use all but one, and one source all but two: what hangs cannot starve the rest.
+    """
+
+    def __init__(self, max_concurrent: int) -> None:
+        self._all = asyncio.Semaphore(max_concurrent)
+        self._background = asyncio.Semaphore(max(1, max_concurrent - 1))
+        self._per_source_limit = max(1, max_concurrent - 2)
+        self._per_source: dict[str, asyncio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def hold(self, source: str, lane: Lane) -> AsyncIterator[None]:
+        """Hold a slot for one call to a source, one of the configured ones."""
+        own = self._per_source.setdefault(source, asyncio.Semaphore(self._per_source_limit))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(own)
+            if lane is not Lane.MISS:
+                await stack.enter_async_context(self._background)
+            await stack.enter_async_context(self._all)
+            yield
