@@ -70,6 +70,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     circulating_supply: Decimal | None = None
     quote_side: bool = False
     """The mint is only the quote token of the pairs seen; their figures describe the other token."""
+    trusted: bool = True
+    """False: anyone can mint the other side of the pool, so `liquidity_usd` may be inflated, never too low."""
 
 
 class ScaledUiAmount(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,154 @@
+"""DexScreener: a price per pair for 30 mints in one call, and the boosted tokens.
+
+Its `marketCap` and `fdv` are not read: the first may be another chain's, and jumps when a circulating supply
+becomes known.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.json import Decoder
+
+from sidecar import wire
+from sidecar.models import TRUSTED_QUOTE_MINTS, Mint, Parsed, Quote
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from sidecar.clock import Instant
+    from sidecar.models import Lane
+    from sidecar.upstream import Upstream
+
+NAME: Final = "dexscreener"
+_CHAIN: Final = "solana"
+
+
+class _Base(msgspec.Struct):
+    address: str
+    symbol: str | None = None
+
+
+class _Other(msgspec.Struct):
+    address: str | None = None
+
+
+class _Liquidity(msgspec.Struct):
+    """USD in the pool. The object is missing on bonding curves."""
+
+    usd: Decimal | None = None
+
+
+class _Pair(msgspec.Struct, rename="camel"):
+    """One pool. Every figure describes the base token; `priceUsd` is missing when the quote token has no price."""
+
+    chain_id: str
+    base_token: _Base
+    quote_token: _Other | None = None
+    price_usd: Decimal | None = None
+    liquidity: _Liquidity | None = None
+
+
+class _Legacy(msgspec.Struct):
+    """The envelope of `/latest/dex/tokens`; no match is null there, and [] in the bare list."""
+
+    pairs: list[msgspec.Raw] | None
+
+
+class _Boost(msgspec.Struct, rename="camel"):
+    chain_id: str
+    token_address: str
+
+
+_PAIRS: Final[Decoder[list[msgspec.Raw] | _Legacy]] = Decoder(list[msgspec.Raw] | _Legacy)
+_PAIR: Final = Decoder(_Pair)
+_BOOST: Final = Decoder(_Boost)
+
+
+class DexScreener:
+    """Prices by `/tokens/v1/solana`, fashion by the boosts: it has no list of trending tokens."""
+
+    name: Final = NAME
+    batch_size: Final = 30
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def quotes(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, Quote]]:
+        """Ask for at most 30 mints. Raises UpstreamError."""
+        parse = partial(parse_quotes, frozenset(mints))
+        return await self._upstream.get(f"/tokens/v1/{_CHAIN}/{','.join(mints)}", {}, parse, lane)
+
+    async def trending(self, lane: Lane) -> Parsed[list[Mint]]:
+        """Return the Solana tokens with the most boosts, first rank first. Raises UpstreamError."""
+        return await self._upstream.get("/token-boosts/top/v1", {}, parse_boosts, lane)
+
+
+def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:
+    """Read one quote per wanted mint, from the best of its pairs.
+
+    Raises SchemaError when the answer is neither a list of pairs nor the legacy object.
+    """
+    answer = wire.decode(_PAIRS, body)
+    raws = answer.pairs or [] if isinstance(answer, _Legacy) else answer
+    rows = wire.read_rows(raws, _PAIR, partial(_quotes, wanted, received))
+    # The sort is stable: of equally good pairs the one listed first stays first.
+    quotes = sorted((quote for pair in rows.value for quote in pair), key=_rank, reverse=True)
+    return Parsed(wire.first_of_each(quotes, lambda quote: quote.mint), rows.unreadable)
+
+
+def parse_boosts(body: bytes, _received: Instant) -> Parsed[list[Mint]]:
+    """Read the boosted mints of Solana in their order, each once.
+
+    Raises SchemaError when the answer is no list.
+    """
+    rows = wire.read_rows(wire.rows(body), _BOOST, _boosted)
+    return Parsed(list(dict.fromkeys(rows.value)), rows.unreadable)
+
+
+def _boosted(row: _Boost) -> Mint | None:
+    return wire.mint(row.token_address) if row.chain_id == _CHAIN else None
+
+
+def _quotes(wanted: Collection[Mint], received: Instant, pair: _Pair) -> list[Quote] | None:
+    """Make the quotes of the wanted mints in a pair: a price for its base token, a mark for its quote token."""
+    if pair.chain_id != _CHAIN:
+        return None
+    sides = (*_base_side(wanted, received, pair), *_quote_side(wanted, received, pair))
+    return list(sides) or None
+
+
+def _base_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Iterator[Quote]:
+    mint = Mint(pair.base_token.address)
+    if mint in wanted:
+        yield Quote(
+            source=NAME,
+            mint=mint,
+            received=received,
+            price_usd=wire.price(pair.price_usd),
+            liquidity_usd=wire.liquidity(pair.liquidity.usd if pair.liquidity else None),
+            symbol=wire.symbol(pair.base_token.symbol),
+            trusted=pair.quote_token is not None and pair.quote_token.address in TRUSTED_QUOTE_MINTS,
+        )
+
+
+def _quote_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Iterator[Quote]:
+    address = pair.quote_token.address if pair.quote_token else None
+    if address is not None and address in wanted:
+        yield Quote(
+            source=NAME,
+            mint=Mint(address),
+            received=received,
+            price_usd=None,
+            liquidity_usd=None,
+            quote_side=True,
+        )
+
+
+def _rank(quote: Quote) -> tuple[bool, bool, bool, Decimal]:
+    """Order a mint's quotes: its own pair, with a price, against a trusted token, the deepest pool."""
+    depth = Decimal(-1) if quote.liquidity_usd is None else quote.liquidity_usd
+    return not quote.quote_side, quote.price_usd is not None, quote.trusted, depth

@@ -1,0 +1,97 @@
+"""Jupiter tokens v2: price, liquidity and supplies of 100 mints in one call."""
+
+from __future__ import annotations
+
+from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations at run time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.json import Decoder
+
+from sidecar import wire
+from sidecar.models import Mint, Parsed, Quote
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sidecar.clock import Instant
+    from sidecar.models import Lane
+    from sidecar.upstream import Upstream
+
+NAME: Final = "jupiter"
+_TRENDING_ROWS: Final = "100"
+
+
+class _Row(msgspec.Struct, rename="camel"):
+    """A MintInformation. What the source does not know is absent; supplies are in whole tokens."""
+
+    id: str
+    symbol: str | None = None
+    usd_price: Decimal | None = None
+    liquidity: Decimal | None = None
+    circ_supply: Decimal | None = None
+    total_supply: Decimal | None = None
+
+
+class _Listed(msgspec.Struct):
+    id: str
+
+
+_ROW: Final = Decoder(_Row)
+_LISTED: Final = Decoder(_Listed)
+
+
+class Jupiter:
+    """Prices by `/tokens/v2/search`, fashion by `/tokens/v2/toptrending`."""
+
+    name: Final = NAME
+    batch_size: Final = 100
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def quotes(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, Quote]]:
+        """Ask for at most 100 mints; the 101st would be dropped without a word. Raises UpstreamError."""
+        parse = partial(parse_quotes, frozenset(mints))
+        return await self._upstream.get("/tokens/v2/search", {"query": ",".join(mints)}, parse, lane)
+
+    async def trending(self, lane: Lane) -> Parsed[list[Mint]]:
+        """Return the tokens trending over the last hour, first rank first. Raises UpstreamError."""
+        return await self._upstream.get(
+            "/tokens/v2/toptrending/1h", {"limit": _TRENDING_ROWS}, parse_trending, lane
+        )
+
+
+def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:
+    """Read the rows of the wanted mints; the search is fuzzy and may answer with others.
+
+    Raises SchemaError when the answer is no list.
+    """
+    rows = wire.read_rows(wire.rows(body), _ROW, partial(_quote, wanted, received))
+    return Parsed(wire.first_of_each(rows.value, lambda quote: quote.mint), rows.unreadable)
+
+
+def parse_trending(body: bytes, _received: Instant) -> Parsed[list[Mint]]:
+    """Read the mints in their order, each once.
+
+    Raises SchemaError when the answer is no list.
+    """
+    rows = wire.read_rows(wire.rows(body), _LISTED, lambda row: wire.mint(row.id))
+    return Parsed(list(dict.fromkeys(rows.value)), rows.unreadable)
+
+
+def _quote(wanted: Collection[Mint], received: Instant, row: _Row) -> Quote | None:
+    mint = Mint(row.id)
+    if mint not in wanted:
+        return None
+    return Quote(
+        source=NAME,
+        mint=mint,
+        received=received,
+        price_usd=wire.price(row.usd_price),
+        liquidity_usd=wire.liquidity(row.liquidity),
+        symbol=wire.symbol(row.symbol),
+        total_supply=wire.total_supply(row.total_supply),
+        circulating_supply=wire.figure(row.circ_supply),
+    )

@@ -1,0 +1,174 @@
+"""Solana JSON-RPC: supplies straight from the chain. Errors come in HTTP 200 too."""
+
+from __future__ import annotations
+
+import binascii
+from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations at run time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.json import Decoder
+
+from sidecar import wire
+from sidecar.errors import Outcome, SchemaError, UpstreamError
+from sidecar.mint_account import read_supply
+from sidecar.models import ChainSupply, Mint, Parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidecar.clock import Instant
+    from sidecar.models import Lane
+    from sidecar.upstream import Upstream
+
+NAME: Final = "solana_rpc"
+_SOL_DECIMALS: Final = 9
+_DETAIL_CHARS: Final = 200
+_TOO_MANY_REQUESTS: Final = "429"
+_CLIENT_ERRORS: Final = frozenset({"-32600", "-32601", "-32602"})
+"""Invalid request, unknown method, invalid params: asking again does not help."""
+
+
+class _Error(msgspec.Struct):
+    """A JSON-RPC error; providers add codes of their own, some as text."""
+
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _Envelope(msgspec.Struct):
+    result: msgspec.Raw | UnsetType = UNSET
+    error: msgspec.Raw | UnsetType = UNSET
+
+
+class _Accounts(msgspec.Struct):
+    value: list[msgspec.Raw]
+
+
+class _Account(msgspec.Struct):
+    """An account; its data comes with the name of its encoding."""
+
+    owner: str
+    data: tuple[str, str]
+    space: int | None = None
+
+
+class _Lamports(msgspec.Struct):
+    total: Decimal
+    circulating: Decimal
+
+
+class _Supply(msgspec.Struct):
+    value: _Lamports
+
+
+_ENVELOPE: Final = Decoder(_Envelope)
+_ERROR: Final[Decoder[_Error | str | None]] = Decoder(_Error | str | None)
+_ACCOUNTS: Final = Decoder(_Accounts)
+_ACCOUNT: Final[Decoder[_Account | None]] = Decoder(_Account | None)
+_SUPPLY: Final = Decoder(_Supply)
+
+
+class SolanaRpc:
+    """Supplies by `getMultipleAccounts` and `getSupply`, at commitment finalized."""
+
+    name: Final = NAME
+    supply_batch_size: Final = 100
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def supplies(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, ChainSupply | None]]:
+        """Read at most 100 mints; None is an account that is no mint. Raises UpstreamError."""
+        # Whole accounts: a dataSlice would cut off the extensions, where the UI multiplier lives.
+        request = _request("getMultipleAccounts", list(mints), {"encoding": "base64", "commitment": "finalized"})
+        return await self._upstream.post(request, partial(parse_supplies, mints), lane)
+
+    async def sol_supply(self, lane: Lane) -> Parsed[ChainSupply]:
+        """Read SOL's supply; a heavy scan for the node, so ask rarely. Raises UpstreamError."""
+        request = _request("getSupply", {"commitment": "finalized", "excludeNonCirculatingAccountsList": True})
+        return await self._upstream.post(request, parse_sol_supply, lane)
+
+
+def parse_supplies(
+    mints: Sequence[Mint], body: bytes, received: Instant
+) -> Parsed[dict[Mint, ChainSupply | None]]:
+    """Read the accounts, which come in the order of the request; a mint whose account is unreadable is left out.
+
+    Raises SchemaError when the answer has another shape or length, UpstreamError when it is a JSON-RPC error.
+    """
+    raws = wire.decode(_ACCOUNTS, _result(body)).value
+    if len(raws) != len(mints):
+        raise SchemaError(f"{len(raws)} accounts for {len(mints)} mints")
+    supplies: dict[Mint, ChainSupply | None] = {}
+    unreadable = 0
+    for mint, raw in zip(mints, raws, strict=True):
+        try:
+            supplies[mint] = _supply(raw, received)
+        except SchemaError:
+            unreadable += 1
+    return Parsed(supplies, unreadable)
+
+
+def parse_sol_supply(body: bytes, received: Instant) -> Parsed[ChainSupply]:
+    """Read lamports as SOL.
+
+    Raises SchemaError for another shape or figures that cannot be, UpstreamError when it is a JSON-RPC error.
+    """
+    lamports = wire.decode(_SUPPLY, _result(body)).value
+    total, circulating = _sol(lamports.total), _sol(lamports.circulating)
+    if circulating > total:
+        raise SchemaError("more SOL circulates than there is")
+    return Parsed(ChainSupply(received=received, total=total, circulating=circulating))
+
+
+def _request(method: str, *params: object) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+def _result(body: bytes) -> msgspec.Raw:
+    envelope = wire.decode(_ENVELOPE, body)
+    if envelope.error is not UNSET and (error := wire.decode(_ERROR, envelope.error)) is not None:
+        raise _upstream_error(error)
+    if envelope.result is UNSET:
+        raise SchemaError("neither a result nor an error")
+    return envelope.result
+
+
+def _upstream_error(error: _Error | str) -> UpstreamError:
+    code, message = (error.code, error.message) if isinstance(error, _Error) else (None, error)
+    text = "".join(char for char in (message or "")[:_DETAIL_CHARS] if char.isprintable())
+    return UpstreamError(NAME, _outcome(str(code)), f"JSON-RPC error {code}: {text}"[:_DETAIL_CHARS])
+
+
+def _outcome(code: str) -> Outcome:
+    if code == _TOO_MANY_REQUESTS:
+        return "rate_limited"
+    return "http_4xx" if code in _CLIENT_ERRORS else "http_5xx"
+
+
+def _supply(raw: msgspec.Raw, received: Instant) -> ChainSupply | None:
+    account = wire.decode(_ACCOUNT, raw)
+    return None if account is None else read_supply(account.owner, _data(account), received)
+
+
+def _data(account: _Account) -> bytes:
+    text, encoding = account.data
+    if encoding != "base64":
+        raise SchemaError("account data is not in base64")
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise SchemaError("account data is no base64") from error
+    if account.space not in (None, len(data)):
+        raise SchemaError("account data is cut off")
+    return data
+
+
+def _sol(lamports: Decimal) -> Decimal:
+    figure = wire.figure(lamports)
+    if figure is None or figure <= 0 or figure != figure.to_integral_value():
+        raise SchemaError("lamports are no positive whole number")
+    return figure.scaleb(-_SOL_DECIMALS)

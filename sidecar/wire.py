@@ -1,0 +1,131 @@
+"""Lenient typed decoding of what upstreams send.
+
+A row in which a field we read has the wrong type, or the price is no figure, is unreadable: it is counted, and
+the other rows are used. Numbers may be JSON numbers or strings, and stay the exact decimal of their text. A price
+of 0 or less is passed on for valuation to refuse; other figures that make no sense are None, which is unknown.
+Nothing NaN, infinite, or too large or small to reckon with gets through.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from sidecar.errors import InvalidMintError, SchemaError
+from sidecar.models import Mint, Parsed, parse_mint
+
+Number = Decimal | None
+"""A JSON number or a numeric string; null and absent are None."""
+
+MAX_ROWS: Final = 1000
+"""Rows of one answer that are looked at; the largest we ask for has 100."""
+
+_MAX_EXPONENT: Final = 40
+_MAX_DIGITS: Final = 400
+_SYMBOL_CHARS: Final = 32
+_REASON_CHARS: Final = 200
+_ROWS: Final = Decoder(list[Raw])
+
+K = TypeVar("K")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def decode(decoder: Decoder[T], data: bytes | Raw) -> T:
+    """Decode JSON into the decoder's type.
+
+    Raises SchemaError for anything else: other bytes, another type, bad UTF-8, nesting too deep to follow.
+    """
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(str(error)[:_REASON_CHARS]) from error
+
+
+def rows(data: bytes | Raw) -> list[Raw]:
+    """Split a JSON list into its rows, undecoded.
+
+    Raises SchemaError when it is no list.
+    """
+    return decode(_ROWS, data)
+
+
+def read_rows(raws: Sequence[Raw], row: Decoder[R], read: Callable[[R], T | None]) -> Parsed[list[T]]:
+    """Decode and read the rows one by one, at most MAX_ROWS of them; the answer's order is kept.
+
+    `read` returns None for a row that does not concern us and raises SchemaError for one it cannot read.
+    """
+    kept: list[T] = []
+    unreadable = 0
+    for raw in raws[:MAX_ROWS]:
+        try:
+            item = read(decode(row, raw))
+        except SchemaError:
+            unreadable += 1
+            continue
+        if item is not None:
+            kept.append(item)
+    return Parsed(kept, unreadable)
+
+
+def figure(number: Number) -> Decimal | None:
+    """Return a number that can be reckoned with: finite, at most 400 digits, 0 or between 1e-40 and 1e41 in size."""
+    if number is None or not number.is_finite():
+        return None
+    if not number:
+        return Decimal(0)
+    in_bounds = abs(number.adjusted()) <= _MAX_EXPONENT and len(number.as_tuple().digits) <= _MAX_DIGITS
+    return number if in_bounds else None
+
+
+def price(number: Number) -> Decimal | None:
+    """Return a price as it was said, None when none was.
+
+    Raises SchemaError for one that is no figure.
+    """
+    said = figure(number)
+    if said is None and number is not None:
+        raise SchemaError("a price is not a figure")
+    return said
+
+
+def liquidity(number: Number) -> Decimal | None:
+    """Return a liquidity, 0 included (a drained pool); a negative one says nothing."""
+    said = figure(number)
+    return None if said is None or said < 0 else said
+
+
+def total_supply(number: Number) -> Decimal | None:
+    """Return a total supply; 0 and less are how some sources write unknown."""
+    said = figure(number)
+    return None if said is None or said <= 0 else said
+
+
+def symbol(text: str | None) -> str | None:
+    """Return at most 32 printable characters of a symbol; it is written by whoever made the token."""
+    if text is None:
+        return None
+    # The head is enough: what is left out here would not be shown anyway.
+    printable = "".join(char for char in text[: 4 * _SYMBOL_CHARS] if char.isprintable())
+    return printable.strip()[:_SYMBOL_CHARS] or None
+
+
+def mint(text: str) -> Mint:
+    """Return the mint, case kept.
+
+    Raises SchemaError when the text is none.
+    """
+    try:
+        return parse_mint(text)
+    except InvalidMintError as error:
+        raise SchemaError(error.detail) from error
+
+
+def first_of_each(items: Iterable[T], key: Callable[[T], K]) -> dict[K, T]:
+    """Map each key to the first item that has it, in order."""
+    firsts: dict[K, T] = {}
+    for item in items:
+        firsts.setdefault(key(item), item)
+    return firsts
