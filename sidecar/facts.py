@@ -1,0 +1,42 @@
+"""What is remembered of a token between refreshes: small, immutable, in one place."""
+
+from decimal import Decimal
+
+import msgspec
+
+from sidecar.clock import Instant
+from sidecar.models import ChainSupply
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A number, who gave it and when."""
+
+    value: Decimal
+    source: str
+    received: Instant
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The last time two sources' good quotes stood side by side."""
+
+    compared: Instant
+    disagreements: int
+    """How many comparisons in a row disagreed; 0: they agree."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """One token's remembered facts. Everything None: nothing is known yet."""
+
+    chain: ChainSupply | None = None
+    """The last good read of the supply on chain."""
+    source_total: Figure | None = None
+    """A source's total supply, for when the chain cannot be read."""
+    circulating: Figure | None = None
+    """The last credible circulating supply."""
+    comparison: Comparison | None = None
+    last_good: Figure | None = None
+    """The last price in USD taken from a good quote: what a jump is measured against."""
+    held_upwards: bool | None = None
+    """A jump is being held: True for up, False for down, None for none."""
+    unpriced_since: Instant | None = None
+    """When every source first answered without a usable price, with a value still in memory."""

@@ -1,0 +1,190 @@
+"""Which mints are wanted, and which of them are kept warm (design: how it refreshes, 1)."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cachetools import LRUCache
+
+from sidecar.clock import Clock
+from sidecar.metrics import Tier
+from sidecar.models import Mint
+
+SLICES: Final = 12
+"""Request counts of tracked mints are kept in this many slices of the window."""
+CANDIDATES_PER_PLACE: Final = 20
+FEWEST_CANDIDATES: Final = 1000
+
+
+class Demand:
+    """How often a tracked mint was asked for within the window, to a slice's precision."""
+
+    __slots__ = ("_counts", "_slice")
+
+    def __init__(self, requests: int, now_slice: int) -> None:
+        self._counts = [0] * SLICES
+        self._slice = now_slice
+        self._counts[now_slice % SLICES] = requests
+
+    def add(self, now_slice: int) -> None:
+        """Count one request."""
+        self._forget(now_slice)
+        self._counts[now_slice % SLICES] += 1
+
+    def total(self, now_slice: int) -> int:
+        """Return the requests within the window."""
+        self._forget(now_slice)
+        return sum(self._counts)
+
+    def _forget(self, now_slice: int) -> None:
+        for passed in range(self._slice + 1, min(now_slice, self._slice + SLICES) + 1):
+            self._counts[passed % SLICES] = 0
+        self._slice = max(now_slice, self._slice)
+
+
+class Candidate:
+    """A mint that is not tracked yet: its demand, and when exactly its last few requests came."""
+
+    __slots__ = ("demand", "recent")
+
+    def __init__(self, min_requests: int, now_slice: int) -> None:
+        self.demand = Demand(0, now_slice)
+        self.recent: deque[float] = deque(maxlen=min_requests)
+
+
+class Tracker:
+    """Popular mints stay; requested ones join after `min_requests` within the window; trending fill free places.
+
+    Together at most `max_tokens`, at every insertion. Trending leave first, from the end of their list, then
+    the least requested. Mints that are not tracked yet are counted in a bounded LRU of recent requests.
+    """
+
+    def __init__(
+        self,
+        popular: Iterable[Mint],
+        *,
+        max_tokens: int,
+        min_requests: int,
+        trending_tokens: int,
+        window_seconds: float,
+        clock: Clock,
+    ) -> None:
+        self._clock = clock
+        self._max_tokens = max_tokens
+        self._min_requests = min_requests
+        self._trending_tokens = trending_tokens
+        self._window_seconds = window_seconds
+        self._popular: dict[Mint, Demand] = {}
+        self._requested: dict[Mint, Demand] = {}
+        self._trending: dict[Mint, Demand] = {}
+        candidates = max(FEWEST_CANDIDATES, CANDIDATES_PER_PLACE * max_tokens)
+        self._candidates: LRUCache[Mint, Candidate] = LRUCache(candidates)
+        self.mints: frozenset[Mint] = frozenset()
+        """All tracked mints."""
+        self.set_popular(popular)
+
+    @property
+    def popular(self) -> tuple[Mint, ...]:
+        """The popular mints, in the order of their list."""
+        return tuple(self._popular)
+
+    def tier_sizes(self) -> dict[Tier, int]:
+        """How many mints each tier holds."""
+        return {
+            "popular": len(self._popular),
+            "requested": len(self._requested),
+            "trending": len(self._trending),
+        }
+
+    def tier(self, tier: Tier) -> tuple[Mint, ...]:
+        """Return the mints of one tier."""
+        tiers = {"popular": self._popular, "requested": self._requested, "trending": self._trending}
+        return tuple(tiers[tier])
+
+    def request(self, mint: Mint) -> bool:
+        """Count a request for a mint. True when the tracked set changed because of it."""
+        demand = self._popular.get(mint) or self._requested.get(mint)
+        if demand is not None:
+            demand.add(self._slice())
+            return False
+        trending = self._trending.get(mint)
+        if trending is not None:
+            trending.add(self._slice())
+            if trending.total(self._slice()) < self._min_requests:
+                return False
+            self._requested[mint] = self._trending.pop(mint)
+            return True
+        return self._request_candidate(mint)
+
+    def set_popular(self, popular: Iterable[Mint]) -> None:
+        """Take a new popular list, at most `max_tokens` long. Who left it stays only by its own merit."""
+        wanted = list(dict.fromkeys(popular))[: self._max_tokens]
+        known = {**self._trending, **self._requested, **self._popular}
+        now = self._slice()
+        self._popular = {mint: known.get(mint) or Demand(0, now) for mint in wanted}
+        for tier in (self._requested, self._trending):
+            for mint in wanted:
+                tier.pop(mint, None)
+        self._enforce_cap()
+
+    def set_trending(self, trending: Sequence[Mint]) -> None:
+        """Take a new trending list, best first: the first of it that find a free place are kept."""
+        now, old = self._slice(), self._trending
+        free = self._max_tokens - len(self._popular) - len(self._requested)
+        places = max(0, min(self._trending_tokens, free))
+        new = [m for m in dict.fromkeys(trending) if m not in self._popular and m not in self._requested]
+        self._trending = {mint: old.get(mint) or Demand(0, now) for mint in new[:places]}
+        self._enforce_cap()
+
+    def restore_requested(self, mints: Iterable[tuple[Mint, int]]) -> None:
+        """Take back requested mints with their counts, as many as there are free places."""
+        now = self._slice()
+        for mint, requests in mints:
+            if mint not in self.mints and len(self.mints) < self._max_tokens:
+                self._requested[mint] = Demand(requests, now)
+                self._enforce_cap()
+
+    def requests(self, mint: Mint) -> int:
+        """Return how often a tracked mint was asked for within the window, 0 for others."""
+        demand = self._popular.get(mint) or self._requested.get(mint) or self._trending.get(mint)
+        return 0 if demand is None else demand.total(self._slice())
+
+    def by_demand(self) -> list[Mint]:
+        """All tracked mints, the most requested first."""
+        return sorted(self.mints, key=lambda mint: (-self.requests(mint), mint))
+
+    def _slice(self) -> int:
+        return int(self._clock.monotonic() * SLICES / self._window_seconds)
+
+    def _request_candidate(self, mint: Mint) -> bool:
+        """Count a request for an untracked mint; the `min_requests`-th within the window makes it join."""
+        now = self._clock.monotonic()
+        candidate: Candidate | None = self._candidates.get(mint)
+        if candidate is None:
+            candidate = self._candidates[mint] = Candidate(self._min_requests, self._slice())
+        candidate.demand.add(self._slice())
+        candidate.recent.append(now)
+        wanted = len(candidate.recent) == self._min_requests
+        if not wanted or now - candidate.recent[0] > self._window_seconds:
+            return False
+        self._requested[mint] = candidate.demand
+        self._enforce_cap(newest=mint)
+        if mint not in self.mints:
+            return False
+        del self._candidates[mint]
+        return True
+
+    def _enforce_cap(self, newest: Mint | None = None) -> None:
+        """Let trending leave from the end of their list, then the least requested, the newest one on a tie."""
+        excess = self._tracked_count() - self._max_tokens
+        for mint in list(self._trending)[::-1][: max(0, excess)]:
+            del self._trending[mint]
+        now = self._slice()
+        while self._tracked_count() > self._max_tokens and self._requested:
+            del self._requested[
+                min(self._requested, key=lambda mint: (self._requested[mint].total(now), mint != newest))
+            ]
+        self.mints = frozenset((*self._popular, *self._requested, *self._trending))
+
+    def _tracked_count(self) -> int:
+        return len(self._popular) + len(self._requested) + len(self._trending)

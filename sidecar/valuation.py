@@ -1,0 +1,329 @@
+"""Quotes and supplies in, a market cap out (design: what the figures mean, 5 to 10). Pure functions.
+
+`value` is the whole of it: it judges the quotes, chooses one, guards against jumps, compares sources and
+says what to serve and what to remember.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from sidecar.clock import Instant
+from sidecar.facts import Comparison, Facts, Figure
+from sidecar.metrics import RefusalReason
+from sidecar.models import Confidence, MarketCap, Mint, Quote
+from sidecar.supply import EXACT, BelievedSupply, believed_supply, learn_from_quotes
+
+LARGEST_CAP_USD: Final = Decimal("1e14")
+SMALLEST_CAP_USD: Final = Decimal(1)
+THIN_SHARE_OF_CAP: Final = 100_000
+THIN_GIVES_WAY_FACTOR: Final = Decimal(2)
+JUMP_CONFIRMED_FACTOR: Final = Decimal("1.2")
+SIDE_BY_SIDE_SECONDS: Final = 60.0
+VERDICT_SECONDS: Final = 600.0
+UNPRICED_CONFIRMED_SECONDS: Final = 30.0
+
+Grade = Literal["good", "thin", "refused", "silent"]
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that valuation needs. Ratios become factors: 0.05 is a factor of 1.05 either way."""
+
+    min_liquidity_usd: Decimal
+    good_liquidity_usd: Decimal
+    agreement_factor: Decimal
+    jump_factor: Decimal
+    fresh_seconds: float
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A quote and what is thought of it. `silent`: the source knows the token but gives no price."""
+
+    quote: Quote
+    grade: Grade
+    reason: RefusalReason | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether its price may be served at all."""
+        return self.grade in {"good", "thin"}
+
+    @property
+    def price(self) -> Decimal:
+        """Its price, 0 where it has none."""
+        return self.quote.price_usd or Decimal()
+
+
+class SeenQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """A quote as `?explain=true` shows it."""
+
+    source: str
+    price_usd: float | None
+    liquidity_usd: float | None
+    received_monotonic: float
+    taken: bool
+    reason: str | None
+    """Why it was not taken; None when it was."""
+
+
+class Valuation(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of the quotes.
+
+    `priced`: serve `cap`. `doubted`: go on serving the old value, at confidence low, for `reason`.
+    `unpriced`: every source answered and there is no market cap, for `reason`. `ask`: another source could
+    settle it.
+    """
+
+    kind: Literal["priced", "doubted", "unpriced", "ask"]
+    facts: Facts
+    cap: MarketCap | None = None
+    reason: str = ""
+    seen: tuple[SeenQuote, ...] = ()
+    refusals: tuple[tuple[str, RefusalReason], ...] = ()
+
+
+def value(
+    mint: Mint,
+    quotes: Sequence[Quote],
+    facts: Facts,
+    *,
+    now: Instant,
+    policy: Policy,
+    more: bool,
+    symbol: str | None = None,
+    has_value: bool = False,
+) -> Valuation:
+    """Value one mint from the quotes at hand, in the order of sources.
+
+    `facts` are those of before this refresh, so that valuing again with one more quote starts from the same
+    place. `more`: another source can still answer. `has_value`: a value is being served.
+    """
+    facts, refused_supplies = learn_from_quotes(facts, quotes, now)
+    supply = believed_supply(facts, now)
+    judged = [judge(quote, supply, policy) for quote in quotes]
+    chosen = choose(judged)
+    jump = chosen is not None and _is_jump(chosen, facts, now, policy)
+    if chosen is not None and jump:
+        chosen = _outvoted(chosen, judged) or chosen
+    confirmed = chosen is not None and (not jump or _is_confirmed(chosen, judged))
+    if more and not (chosen is not None and chosen.grade == "good" and confirmed):
+        return Valuation(kind="ask", facts=facts)
+    refusals = [(source, _SUPPLY) for source in refused_supplies]
+    refusals += [(entry.quote.source, entry.reason) for entry in judged if entry.reason and entry is not chosen]
+    if chosen is None or supply.for_market_cap is None:
+        return _without_price(judged, facts, now, refusals, has_value=has_value)
+    if jump and not confirmed and not (_confirms_itself(chosen, facts) or not has_value):
+        return _held(chosen, judged, facts, refusals)
+    comparison, disagreeing = _compare(chosen, judged, facts, policy)
+    refusals += [(source, _DISAGREEMENT) for source in disagreeing]
+    facts = _accepted(chosen, facts, comparison)
+    cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
+    seen = _seen(judged, chosen, dict.fromkeys(disagreeing, _DISAGREEMENT))
+    return Valuation(kind="priced", facts=facts, cap=cap, seen=seen, refusals=tuple(refusals))
+
+
+_SUPPLY: Final[RefusalReason] = "supply"
+_DISAGREEMENT: Final[RefusalReason] = "disagreement"
+_JUMP: Final[RefusalReason] = "jump"
+
+
+def judge(quote: Quote, supply: BelievedSupply, policy: Policy) -> Judged:
+    """Grade one quote on its own (design 4.5)."""
+    if quote.quote_side:
+        return Judged(quote, "refused", "quote_side")
+    price = quote.price_usd
+    if price is None:
+        return Judged(quote, "silent")
+    if not price.is_finite() or price <= 0:
+        return Judged(quote, "refused", "not_positive")
+    tokens = supply.for_market_cap
+    cap = None if tokens is None else EXACT.multiply(price, tokens)
+    if cap is not None and not SMALLEST_CAP_USD <= cap <= LARGEST_CAP_USD:
+        return Judged(quote, "refused", "absurd")
+    return _judge_liquidity(quote, cap, policy)
+
+
+def _judge_liquidity(quote: Quote, cap: Decimal | None, policy: Policy) -> Judged:
+    liquidity = quote.liquidity_usd
+    if liquidity is not None and liquidity < policy.min_liquidity_usd:
+        return Judged(quote, "refused", "dead_pool")
+    if liquidity is None or not quote.trusted or liquidity < policy.good_liquidity_usd:
+        return Judged(quote, "thin", "thin")
+    if cap is not None and EXACT.multiply(liquidity, Decimal(THIN_SHARE_OF_CAP)) < cap:
+        return Judged(quote, "thin", "thin")
+    return Judged(quote, "good")
+
+
+def choose(judged: Sequence[Judged]) -> Judged | None:
+    """Choose the quote to serve (design 4.6): the first good one, unless a thin one before it contradicts."""
+    first = next((entry for entry in judged if entry.usable), None)
+    if first is None or first.grade == "good":
+        return first
+    good = next((entry for entry in judged if entry.grade == "good"), None)
+    if good is not None and _within(first.price, good.price, THIN_GIVES_WAY_FACTOR):
+        return good
+    return first
+
+
+def _within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
+    return max(one, other) <= EXACT.multiply(min(one, other), factor)
+
+
+def _is_jump(chosen: Judged, facts: Facts, now: Instant, policy: Policy) -> bool:
+    last = facts.last_good
+    if last is None or now.monotonic - last.received.monotonic >= policy.fresh_seconds:
+        return False
+    return not _within(chosen.price, last.value, policy.jump_factor)
+
+
+def _is_confirmed(chosen: Judged, judged: Sequence[Judged]) -> bool:
+    return any(
+        entry is not chosen and entry.usable and _within(chosen.price, entry.price, JUMP_CONFIRMED_FACTOR)
+        for entry in judged
+    )
+
+
+def _outvoted(chosen: Judged, judged: Sequence[Judged]) -> Judged | None:
+    """Return the quote of two other sources that confirm each other, where nobody confirms the jump."""
+    if _is_confirmed(chosen, judged):
+        return None
+    others = [entry for entry in judged if entry is not chosen and entry.usable]
+    return next((entry for entry in others if _is_confirmed(entry, others)), None)
+
+
+def _confirms_itself(chosen: Judged, facts: Facts) -> bool:
+    """Tell whether a jump, held once, may be taken on the word of the source that made it (design 4.9)."""
+    last = facts.last_good
+    return (
+        last is not None
+        and facts.held_upwards == (chosen.price > last.value)
+        and chosen.grade == "good"
+        and chosen.quote.source == last.source
+    )
+
+
+def _held(
+    chosen: Judged, judged: Sequence[Judged], facts: Facts, refusals: list[tuple[str, RefusalReason]]
+) -> Valuation:
+    last = facts.last_good
+    upwards = last is not None and chosen.price > last.value
+    return Valuation(
+        kind="doubted",
+        reason="a jump that no second source confirms",
+        facts=msgspec.structs.replace(facts, held_upwards=upwards, unpriced_since=None),
+        seen=_seen(judged, None, {chosen.quote.source: "jump"}),
+        refusals=(*refusals, (chosen.quote.source, _JUMP)),
+    )
+
+
+def _without_price(
+    judged: Sequence[Judged],
+    facts: Facts,
+    now: Instant,
+    refusals: list[tuple[str, RefusalReason]],
+    *,
+    has_value: bool,
+) -> Valuation:
+    """Tell apart the first answer without a price, which only casts doubt, from the second (design 4.10)."""
+    since = facts.unpriced_since or now
+    certain = not has_value or now.monotonic - since.monotonic >= UNPRICED_CONFIRMED_SECONDS
+    return Valuation(
+        kind="unpriced" if certain else "doubted",
+        reason=_why_unpriced(judged),
+        facts=msgspec.structs.replace(facts, unpriced_since=None if certain else since, held_upwards=None),
+        seen=_seen(judged, None, {}),
+        refusals=tuple(refusals),
+    )
+
+
+def _why_unpriced(judged: Sequence[Judged]) -> str:
+    if any(entry.usable for entry in judged):
+        return "there is a price but no supply"
+    reasons = [f"{entry.quote.source}: {entry.reason or 'no price'}" for entry in judged]
+    return "no source has a trustworthy price" + (f" ({', '.join(reasons)})" if reasons else "")
+
+
+def _compare(
+    chosen: Judged, judged: Sequence[Judged], facts: Facts, policy: Policy
+) -> tuple[Comparison | None, list[str]]:
+    """Compare the chosen quote with the other good ones; also name those that disagree (design 4.7)."""
+    others = [entry for entry in judged if entry is not chosen and _is_side_by_side(chosen, entry)]
+    if chosen.grade != "good" or not others:
+        return facts.comparison, []
+    disagreeing = [
+        entry.quote.source for entry in others if not _within(chosen.price, entry.price, policy.agreement_factor)
+    ]
+    if len(disagreeing) < len(others):
+        return Comparison(chosen.quote.received, 0), disagreeing
+    before = facts.comparison.disagreements if facts.comparison else 0
+    return Comparison(chosen.quote.received, before + 1), disagreeing
+
+
+def _is_side_by_side(chosen: Judged, other: Judged) -> bool:
+    apart = abs(chosen.quote.received.monotonic - other.quote.received.monotonic)
+    return other.grade == "good" and apart <= SIDE_BY_SIDE_SECONDS
+
+
+def _confidence(chosen: Judged, supply: BelievedSupply, comparison: Comparison | None, now: Instant) -> Confidence:
+    if chosen.grade != "good" or not supply.on_chain:
+        return "low"
+    if comparison is None or now.monotonic - comparison.compared.monotonic > VERDICT_SECONDS:
+        return "medium"
+    if comparison.disagreements > 1:
+        return "low"
+    return "high" if comparison.disagreements == 0 and supply.circulating is not None else "medium"
+
+
+def _accepted(chosen: Judged, facts: Facts, comparison: Comparison | None) -> Facts:
+    quote = chosen.quote
+    last = Figure(chosen.price, quote.source, quote.received) if chosen.grade == "good" else facts.last_good
+    return msgspec.structs.replace(
+        facts, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None
+    )
+
+
+def _market_cap(
+    mint: Mint, chosen: Judged, supply: BelievedSupply, confidence: Confidence, symbol: str | None
+) -> MarketCap:
+    quote, price = chosen.quote, chosen.price
+    tokens = supply.for_market_cap or Decimal()
+    return MarketCap(
+        mint=mint,
+        symbol=symbol or quote.symbol,
+        price_usd=float(price),
+        market_cap_usd=float(EXACT.multiply(price, tokens)),
+        basis="total" if supply.circulating is None else "circulating",
+        fdv_usd=None if supply.total is None else float(EXACT.multiply(price, supply.total)),
+        circulating_supply=_float(supply.circulating),
+        total_supply=_float(supply.total),
+        liquidity_usd=_float(quote.liquidity_usd),
+        confidence=confidence,
+        source=quote.source,
+        supply_source=supply.total_source,
+        circulating_source=supply.circulating_source,
+        timestamp=quote.received.unix,
+    )
+
+
+def _seen(judged: Sequence[Judged], chosen: Judged | None, reasons: dict[str, str]) -> tuple[SeenQuote, ...]:
+    return tuple(
+        SeenQuote(
+            source=entry.quote.source,
+            price_usd=_float(entry.quote.price_usd),
+            liquidity_usd=_float(entry.quote.liquidity_usd),
+            received_monotonic=entry.quote.received.monotonic,
+            taken=entry is chosen,
+            reason=None if entry is chosen else reasons.get(entry.quote.source, _why_not_taken(entry)),
+        )
+        for entry in judged
+    )
+
+
+def _why_not_taken(entry: Judged) -> str:
+    return entry.reason or ("no price" if entry.grade == "silent" else "an earlier source was taken")
+
+
+def _float(number: Decimal | None) -> float | None:
+    return None if number is None else float(number)
