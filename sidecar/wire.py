@@ -71,7 +71,7 @@ def read_rows(raws: Sequence[Raw], row: Decoder[R], read: Callable[[R], T | None
 
 
 def figure(number: Number) -> Decimal | None:
-    """Return a number that can be reckoned with: finite, at most 400 digits, 0 or between 1e-40 and 1e41 in size."""
+    """Return a number that can be reckoned with: finite, at most 400 digits, 0 or in size from 1e-40 to 1e41."""
     if number is None or not number.is_finite():
         return None
     if not number:

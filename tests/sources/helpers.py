@@ -1,0 +1,72 @@
+"""What the tests of the sources share: mints, a moment, an upstream that answers from memory."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import NamedTuple, TypeVar, cast
+
+import base58
+import msgspec
+
+from sidecar.clock import Instant
+from sidecar.models import Lane, Mint, Parsed
+from sidecar.upstream import Upstream
+
+T = TypeVar("T")
+
+RECEIVED = Instant(monotonic=1234.5, unix=1_795_000_000.25)
+DEEP = b"[" * 100_000
+
+
+def make_mint(number: int) -> Mint:
+    """Make a valid address of our own: base58 of 32 equal bytes."""
+    return Mint(base58.b58encode(bytes([number]) * 32).decode())
+
+
+ALPHA, BETA, GAMMA = make_mint(101), make_mint(102), make_mint(103)
+JUNK = make_mint(199)
+"""A token nobody wants and everybody may mint."""
+
+
+def encode(value: object) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def shown(figures: Mapping[Mint, Decimal | None]) -> dict[Mint, str | None]:
+    """Decimals as their text, so that equality includes every digit."""
+    return {mint: None if figure is None else str(figure) for mint, figure in figures.items()}
+
+
+class Asked(NamedTuple):
+    """One call the fake upstream received."""
+
+    path: str | None
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    payload: object
+    lane: Lane
+
+
+class FakeUpstream:
+    """Answers every call with the same body and remembers what was asked."""
+
+    def __init__(self, body: object) -> None:
+        self.asked: list[Asked] = []
+        self._body = encode(body)
+
+    def as_upstream(self) -> Upstream:
+        return cast("Upstream", self)
+
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        parse: Callable[[bytes, Instant], Parsed[T]],
+        lane: Lane,
+        headers: Mapping[str, str] = {},
+    ) -> Parsed[T]:
+        self.asked.append(Asked(path, params, headers, None, lane))
+        return parse(self._body, RECEIVED)
+
+    async def post(self, payload: object, parse: Callable[[bytes, Instant], Parsed[T]], lane: Lane) -> Parsed[T]:
+        self.asked.append(Asked(None, {}, {}, payload, lane))
+        return parse(self._body, RECEIVED)
