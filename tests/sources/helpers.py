@@ -1,7 +1,6 @@
 """What the tests of the sources share: mints, a moment, an upstream that answers from memory."""
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import NamedTuple, TypeVar, cast
 
 import base58
@@ -29,11 +28,6 @@ JUNK = make_mint(199)
 
 def encode(value: object) -> bytes:
     return msgspec.json.encode(value)
-
-
-def shown(figures: Mapping[Mint, Decimal | None]) -> dict[Mint, str | None]:
-    """Decimals as their text, so that equality includes every digit."""
-    return {mint: None if figure is None else str(figure) for mint, figure in figures.items()}
 
 
 class Asked(NamedTuple):

@@ -1,0 +1,180 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sidecar.errors import SchemaError
+from sidecar.models import USDC, WRAPPED_SOL, Lane, Quote
+from sidecar.sources.geckoterminal import GeckoTerminal, parse_quotes, parse_trending
+from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, JUNK, RECEIVED, FakeUpstream, encode
+
+WANTED = frozenset({ALPHA, BETA, WRAPPED_SOL})
+ACCEPT = {"Accept": "application/json;version=20230302"}
+
+
+def token(mint: str = ALPHA, pools: list[str] | None = None, **changes: Any) -> dict[str, Any]:
+    """Make a row of tokens/multi: every figure is a string."""
+    attributes = {
+        "address": mint,
+        "name": "Alpha",
+        "symbol": "ALF",
+        "decimals": 6,
+        "coingecko_coin_id": None,
+        "total_supply": "1000500000.0",
+        "normalized_total_supply": "1000.5",
+        "price_usd": "0.25",
+        "fdv_usd": "250.125",
+        "total_reserve_in_usd": "41000.125",
+        "market_cap_usd": "99999.0",
+        "volume_usd": {"h24": "1.0"},
+    }
+    refs = [{"id": pool, "type": "pool"} for pool in pools or []]
+    return {
+        "id": f"solana_{mint}",
+        "type": "token",
+        "attributes": attributes | changes,
+        "relationships": {"top_pools": {"data": refs}},
+    }
+
+
+def pool(name: str, base: str, quote: str) -> dict[str, Any]:
+    sides = {"base_token": base, "quote_token": quote}
+    return {
+        "id": name,
+        "type": "pool",
+        "attributes": {"reserve_in_usd": None},
+        "relationships": {
+            side: {"data": {"id": f"solana_{mint}", "type": "token"}} for side, mint in sides.items()
+        },
+    }
+
+
+def quote_of(*tokens: object, included: list[object] | None = None) -> Quote:
+    parsed = parse_quotes(WANTED, encode({"data": tokens, "included": included}), RECEIVED)
+    assert parsed.unreadable == 0
+    return parsed.value[ALPHA]
+
+
+def test_a_row_becomes_a_quote_and_its_market_cap_is_not_read() -> None:
+    assert quote_of(token()) == Quote(
+        source="geckoterminal",
+        mint=ALPHA,
+        received=RECEIVED,
+        price_usd=Decimal("0.25"),
+        liquidity_usd=Decimal("41000.125"),
+        symbol="ALF",
+        total_supply=Decimal("1000.5"),
+    )
+
+
+def test_strings_of_many_digits_stay_exact() -> None:
+    text = "17.0" + "123456789" * 14
+    quote = quote_of(token(total_reserve_in_usd=text, price_usd="0.0" + "3" * 70))
+    assert (str(quote.liquidity_usd), str(quote.price_usd)) == (text, "0.0" + "3" * 70)
+
+
+def test_null_figures_are_unknown() -> None:
+    quote = quote_of(token(price_usd=None, total_reserve_in_usd=None, normalized_total_supply=None, symbol=None))
+    assert quote == Quote(
+        source="geckoterminal", mint=ALPHA, received=RECEIVED, price_usd=None, liquidity_usd=None
+    )
+
+
+def test_what_is_wrapped_is_not_the_supply_of_sol() -> None:
+    parsed = parse_quotes(WANTED, encode({"data": [token(WRAPPED_SOL)]}), RECEIVED)
+    assert (parsed.value[WRAPPED_SOL].price_usd, parsed.value[WRAPPED_SOL].total_supply) == (Decimal("0.25"), None)
+
+
+@pytest.mark.parametrize(
+    ("pools", "trusted"),
+    [
+        ([pool("p", ALPHA, USDC)], True),
+        ([pool("p", WRAPPED_SOL, ALPHA)], True),
+        ([pool("p", ALPHA, JUNK)], False),
+        ([pool("p", JUNK, ALPHA)], False),
+        ([pool("p", ALPHA, JUNK), pool("q", ALPHA, WRAPPED_SOL)], True),
+        ([pool("p", ALPHA, JUNK), pool("q", JUNK, ALPHA)], False),
+        ([pool("another token's", ALPHA, JUNK)], True),
+        ([], True),
+        (None, True),
+    ],
+)
+def test_liquidity_is_trusted_unless_every_known_top_pool_is_against_junk(
+    pools: list[object] | None, *, trusted: bool
+) -> None:
+    assert quote_of(token(pools=["p", "q"]), included=pools).trusted is trusted
+
+
+def test_rows_nobody_asked_for_are_left_out() -> None:
+    parsed = parse_quotes(WANTED, encode({"data": [token(JUNK), token(ALPHA.lower())]}), RECEIVED)
+    assert (parsed.value, parsed.unreadable) == ({}, 0)
+
+
+def test_no_match_is_an_answer() -> None:
+    assert parse_quotes(WANTED, b'{"data":[]}', RECEIVED).value == {}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        {},
+        {"attributes": None},
+        {"attributes": {}},
+        token(price_usd="abc"),
+        token(price_usd="NaN"),
+        token(price_usd=True),
+        token(total_reserve_in_usd="-"),
+        token(normalized_total_supply={}),
+        token() | {"relationships": {"top_pools": {"data": "none"}}},
+    ],
+)
+def test_an_unreadable_row_is_counted_and_the_others_are_used(bad: object) -> None:
+    parsed = parse_quotes(WANTED, encode({"data": [bad, token(BETA)]}), RECEIVED)
+    assert (set(parsed.value), parsed.unreadable) == ({BETA}, 1)
+
+
+def test_an_unreadable_pool_is_counted_and_the_quotes_are_used() -> None:
+    body = {"data": [token(pools=["p"])], "included": [{"id": "p", "relationships": {}}]}
+    parsed = parse_quotes(WANTED, encode(body), RECEIVED)
+    assert (parsed.value[ALPHA].trusted, parsed.unreadable) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b"{}", b'{"data":null}', b'{"status":{"error_code":429}}', b'{"data":' + DEEP]
+)
+def test_another_shape_is_a_schema_error(body: bytes) -> None:
+    with pytest.raises(SchemaError):
+        parse_quotes(WANTED, body, RECEIVED)
+    with pytest.raises(SchemaError):
+        parse_trending(body, RECEIVED)
+
+
+def test_trending_is_the_base_tokens_of_the_pools_in_order_and_once() -> None:
+    pools = [
+        pool("1", GAMMA, USDC),
+        pool("2", ALPHA, WRAPPED_SOL),
+        pool("3", GAMMA, WRAPPED_SOL),
+        pool("4", "0xabc", WRAPPED_SOL),
+        {"id": "5"},
+    ]
+    parsed = parse_trending(encode({"data": pools}), RECEIVED)
+    assert (parsed.value, parsed.unreadable) == ([GAMMA, ALPHA], 2)
+
+
+async def test_a_batch_is_one_call_with_its_top_pools() -> None:
+    upstream = FakeUpstream({"data": [token(BETA)]})
+    parsed = await GeckoTerminal(upstream.as_upstream()).quotes([ALPHA, BETA], Lane.TRACKED)
+    assert set(parsed.value) == {BETA}
+    assert [(asked.path, asked.params, asked.headers, asked.lane) for asked in upstream.asked] == [
+        (f"/networks/solana/tokens/multi/{ALPHA},{BETA}", {"include": "top_pools"}, ACCEPT, Lane.TRACKED)
+    ]
+
+
+async def test_trending_is_the_first_page_of_the_last_hour() -> None:
+    upstream = FakeUpstream({"data": [pool("1", BETA, USDC)]})
+    parsed = await GeckoTerminal(upstream.as_upstream()).trending(Lane.TRACKED)
+    assert parsed.value == [BETA]
+    assert [(asked.path, asked.params, asked.headers) for asked in upstream.asked] == [
+        ("/networks/solana/trending_pools", {"duration": "1h", "page": "1"}, ACCEPT)
+    ]
