@@ -93,7 +93,7 @@ def _base_urls(settings: Settings) -> Iterator[Contradiction]:
 def _listeners(settings: Settings) -> Iterator[Contradiction]:
     api = settings.api
     if api.unix_socket is not None:
-        if len(api.unix_socket.encode()) > _MAX_SOCKET_PATH_BYTES:
+        if len(api.unix_socket.encode(errors="surrogatepass")) > _MAX_SOCKET_PATH_BYTES:
             yield _contradiction(settings, "api.unix_socket", f"be at most {_MAX_SOCKET_PATH_BYTES} bytes long")
         return
     if not api.allow_non_loopback and not is_loopback(api.host):

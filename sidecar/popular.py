@@ -85,9 +85,8 @@ def _token(row: Any, where: str, mistakes: list[str]) -> PopularToken | None:
     if mint is None:
         mistakes.append(f"{where}.mint: must be a mint (base58 of 32 bytes), not {shown(row.get('mint'))}")
     if symbol is None:
-        mistakes.append(
-            f"{where}.symbol: must be 1 to {_MAX_SYMBOL_CHARS} printable characters, not {shown(row.get('symbol'))}"
-        )
+        must = f"must be a string of 1 to {_MAX_SYMBOL_CHARS} printable characters"
+        mistakes.append(f"{where}.symbol: {must}, not {shown(row.get('symbol'))}")
     return PopularToken(mint, symbol) if mint and symbol else None
 
 

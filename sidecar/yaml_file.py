@@ -67,6 +67,7 @@ def shown(value: object) -> str:
     if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
         return "a list"
     text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else repr(value)
+    text = text if text.isprintable() else repr(text)
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
@@ -115,12 +116,16 @@ def _sequence(events: Iterator[Any], depth: int) -> list[Any]:
 def _mapping(events: Iterator[Any], depth: int) -> dict[str, Any]:
     items: dict[str, Any] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        if not isinstance(event, yaml.ScalarEvent):
-            raise _YamlMistakeError(f"{_place(event.start_mark)}: a key must be a plain string")
+        if not isinstance(event, yaml.ScalarEvent) or not _is_key(event.value):
+            raise _YamlMistakeError(f"{_place(event.start_mark)}: a key must be 1 to 64 printable characters")
         if event.value in items:
             raise _YamlMistakeError(f"{_place(event.start_mark)}: the key {event.value!r} is there twice")
         items[event.value] = _node(next(events), events, depth + 1)
     return items
+
+
+def _is_key(text: str) -> bool:
+    return 0 < len(text) <= _SHOWN_CHARS and text.isprintable()
 
 
 def _place(mark: Any) -> str:
