@@ -83,6 +83,11 @@ def test_a_pair_of_its_own_beats_the_quote_side_in_any_order() -> None:
         assert parse(*pairs).value[ALPHA].price_usd == 3
 
 
+def test_a_pair_of_its_own_without_any_figure_still_beats_the_quote_side() -> None:
+    own = pair(quote=JUNK, price=None, usd=None)
+    assert not parse(pair(base=JUNK, quote=ALPHA), own).value[ALPHA].quote_side
+
+
 def test_one_pair_serves_both_of_its_wanted_tokens() -> None:
     parsed = parse(pair(base=ALPHA, quote=BETA))
     assert {mint: quote.quote_side for mint, quote in parsed.value.items()} == {ALPHA: False, BETA: True}

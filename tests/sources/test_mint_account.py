@@ -61,7 +61,7 @@ def test_what_is_no_mint_has_no_supply(owner: str, data: bytes) -> None:
         [extension(3, bytes(32)), b"\0"],
         [extension(3, bytes(32)), bytes(64)],
         [extension(10, bytes(52))],
-        [b"\0\0", scaled(0, 0, 0)],
+        [extension(0, b""), scaled(0, 0, 0)],
     ],
 )
 def test_extensions_that_do_not_scale_leave_the_supply_alone(extensions: list[bytes]) -> None:

@@ -1,3 +1,4 @@
+import base64
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.sources.accounts import account, extended, mint_bytes, scaled
 from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, RECEIVED, FakeUpstream, encode
 
 MINTS = [ALPHA, BETA, GAMMA]
+DATA = base64.b64encode(mint_bytes()).decode()
 
 
 def answer(value: object) -> dict[str, Any]:
@@ -37,9 +39,9 @@ def test_accounts_are_read_in_the_order_of_the_request() -> None:
         pytest.param(account(owner=None), id="no owner"),  # type: ignore[arg-type]
         pytest.param(account(data=None) | {"data": None}, id="no data"),
         pytest.param(account() | {"data": {"program": "spl-token", "parsed": {}}}, id="jsonParsed, not asked for"),
-        pytest.param(account() | {"data": ["AAAA", "base64+zstd"]}, id="another encoding"),
-        pytest.param(account() | {"data": ["AAAA"]}, id="no encoding"),
-        pytest.param(account() | {"data": ["A!", "base64"]}, id="no base64"),
+        pytest.param(account() | {"data": [DATA, "base64+zstd"]}, id="another encoding"),
+        pytest.param(account() | {"data": [DATA]}, id="no encoding"),
+        pytest.param(account() | {"data": [DATA[:4] + "!" + DATA[4:], "base64"]}, id="no base64"),
         pytest.param(account() | {"data": ["é", "base64"]}, id="no ASCII"),
         pytest.param(account(space=866), id="data cut off"),
         pytest.param(account(extended(scaled(0.0, 1.0, 0)), SPL_2022_PROGRAM), id="a multiplier of zero"),
