@@ -4,24 +4,18 @@ Its `marketCap` and `fdv` are not read: the first may be another chain's, and ju
 becomes known.
 """
 
-from __future__ import annotations
-
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec.json import Decoder
 
 from sidecar import wire
-from sidecar.models import TRUSTED_QUOTE_MINTS, Mint, Parsed, Quote
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from sidecar.clock import Instant
-    from sidecar.models import Lane
-    from sidecar.upstream import Upstream
+from sidecar.clock import Instant
+from sidecar.models import TRUSTED_QUOTE_MINTS, Lane, Mint, Parsed, Quote
+from sidecar.upstream import Upstream
 
 NAME: Final = "dexscreener"
 _CHAIN: Final = "solana"

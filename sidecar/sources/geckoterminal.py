@@ -3,24 +3,18 @@
 Its `market_cap_usd` is not read: it may be above the fully diluted value (other chains), null or "0.0".
 """
 
-from __future__ import annotations
-
-from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations at run time
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec.json import Decoder
 
 from sidecar import wire
-from sidecar.models import TRUSTED_QUOTE_MINTS, WRAPPED_SOL, Mint, Parsed, Quote
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from sidecar.clock import Instant
-    from sidecar.models import Lane
-    from sidecar.upstream import Upstream
+from sidecar.clock import Instant
+from sidecar.models import TRUSTED_QUOTE_MINTS, WRAPPED_SOL, Lane, Mint, Parsed, Quote
+from sidecar.upstream import Upstream
 
 NAME: Final = "geckoterminal"
 _ID_PREFIX: Final = "solana_"

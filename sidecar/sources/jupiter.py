@@ -1,23 +1,17 @@
 """Jupiter tokens v2: price, liquidity and supplies of 100 mints in one call."""
 
-from __future__ import annotations
-
-from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations at run time
+from collections.abc import Collection, Sequence
+from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec.json import Decoder
 
 from sidecar import wire
-from sidecar.models import Mint, Parsed, Quote
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from sidecar.clock import Instant
-    from sidecar.models import Lane
-    from sidecar.upstream import Upstream
+from sidecar.clock import Instant
+from sidecar.models import Lane, Mint, Parsed, Quote
+from sidecar.upstream import Upstream
 
 NAME: Final = "jupiter"
 _TRENDING_ROWS: Final = "100"

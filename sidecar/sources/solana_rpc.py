@@ -1,27 +1,21 @@
 """Solana JSON-RPC: supplies straight from the chain. Errors come in HTTP 200 too."""
 
-from __future__ import annotations
-
 import binascii
-from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations at run time
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.json import Decoder
 
 from sidecar import wire
+from sidecar.clock import Instant
 from sidecar.errors import Outcome, SchemaError, UpstreamError
 from sidecar.mint_account import read_supply
-from sidecar.models import ChainSupply, Mint, Parsed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sidecar.clock import Instant
-    from sidecar.models import Lane
-    from sidecar.upstream import Upstream
+from sidecar.models import ChainSupply, Lane, Mint, Parsed
+from sidecar.upstream import Upstream
 
 NAME: Final = "solana_rpc"
 _SOL_DECIMALS: Final = 9
