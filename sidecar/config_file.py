@@ -41,11 +41,11 @@ def load_settings(
         popular_path=popular_path,
         written=frozenset(reading.written),
         from_environment=frozenset(reading.from_environment),
-        environment_values=frozenset(reading.text_values),
+        environment_values=frozenset(reading.environment_values),
     )
     reading.mistakes += [text for keys, text in contradictions(settings) if reading.mistaken.isdisjoint(keys)]
     if reading.mistakes:
-        redactor = Redactor(reading.values)
+        redactor = Redactor(settings.environment_values)
         raise SettingsError([redactor.redact(mistake) for mistake in reading.mistakes])
     return settings
 
@@ -60,10 +60,8 @@ class _Reading:
     """Dotted keys whose value is not what was written, so that nothing can be concluded from it."""
     written: set[str] = field(default_factory=set)
     from_environment: set[str] = field(default_factory=set)
-    values: set[str] = field(default_factory=set)
-    """What the variables held."""
-    text_values: set[str] = field(default_factory=set)
-    """The same without numbers and words of ours: a log that masks every "info" tells nothing."""
+    environment_values: set[str] = field(default_factory=set)
+    """What went into free text. Numbers and words of ours are left out: a log without "info" tells nothing."""
 
     def section(self, default: AnySection, tree: Any, path: str) -> AnySection:
         """Return the section with what the file says of it; a section without keys is the default."""
@@ -108,8 +106,7 @@ class _Reading:
         kinds = _kinds(types.type_info(field_type))
         if expansion.values:
             self.from_environment.add(path)
-            self.values |= expansion.values
-            self.text_values |= expansion.values | {expansion.text} if types.StrType in kinds else frozenset()
+            self.environment_values |= expansion.values | {expansion.text} if types.StrType in kinds else set()
         if not expansion.text and types.NoneType in kinds:
             return None
         is_text = kinds & {types.StrType, types.LiteralType}

@@ -39,12 +39,10 @@ def contradictions(settings: Settings) -> list[Contradiction]:
     ]
 
 
-def _words(info: types.Type) -> str:  # noqa: PLR0911 - one line for each kind of setting
+def _words(info: types.Type) -> str:
     match info:
         case types.Metadata(extra={"allowed": str(words)}):
             return words
-        case types.Metadata(type=inner):
-            return _words(inner)
         case types.UnionType(types=members):
             return f"{' or '.join(_words(m) for m in members if not isinstance(m, types.NoneType))}, or null"
         case types.BoolType():

@@ -24,11 +24,11 @@ _FIRST: Final = ("timestamp", "level", "logger", "event")
 def configure_logging(level: LogLevel, log_format: LogFormat, redactor: Redactor) -> None:
     """Send every record of the process from this level up to stderr, without secrets.
 
-    The lines have `timestamp` (ISO 8601, UTC), `level`, `logger`, `event`, what was given as `extra`, and `exception`.
+    A line has `timestamp` (ISO 8601, UTC), `level`, `logger`, `event`, what was given as `extra`, and `exception`.
     """
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        ordered = {key: event[key] for key in _FIRST} | event
+        ordered = {key: event[key] for key in _FIRST} | dict(event)
         return {key: _clean(value, redactor) for key, value in ordered.items()}
 
     renderer: Processor = JSONRenderer()

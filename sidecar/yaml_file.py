@@ -43,7 +43,7 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         reason = f"is not valid YAML: {_place(error.problem_mark)}: {error.problem}"
     except yaml.reader.ReaderError as error:
-        reason = f"is not valid YAML: character #x{ord(error.character):04x} is not allowed"
+        reason = f"is not valid YAML: {error.reason}"
     except _YamlMistakeError as error:
         reason = str(error)
     raise SettingsError([f"{path}: {reason}"])
