@@ -82,9 +82,19 @@ class NotRunningError(McSidecarError):
 class UpstreamError(Exception):
     """One upstream request failed. The text names the source and the cause, never the URL's path or query."""
 
-    def __init__(self, source: str, outcome: Outcome, detail: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        outcome: Outcome,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(f"{source}: {detail}")
         self.source = source
+        self.status = status
+        """The HTTP status, where one was received that says no."""
         self.outcome = outcome
         self.detail = detail
         self.retry_after = retry_after

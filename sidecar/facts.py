@@ -29,6 +29,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     chain: ChainSupply | None = None
     """The last good read of the supply on chain."""
+    chain_answered: Instant | None = None
+    """When the chain last answered for this mint, also that there is no such mint."""
     source_total: Figure | None = None
     """A source's total supply, for when the chain cannot be read."""
     circulating: Figure | None = None

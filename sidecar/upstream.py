@@ -27,7 +27,7 @@ LONGEST_BACKGROUND_WAIT_SECONDS: Final = 11.0
 
 _CHUNK_BYTES = 64 * 1024
 _USER_AGENT = "mc-sidecar"
-_FORBIDDEN = 403
+_LONGEST_DETAIL_CHARS = 300
 _TOO_MANY_REQUESTS = 429
 
 Parse = Callable[[bytes, Instant], Parsed[T]]
@@ -152,7 +152,7 @@ class Upstream:
                 self._check_status(response)
                 return parse(await self._read(response), now(self._clock))
         except UpstreamError as error:
-            raise self._error(error.outcome, error.detail, error.retry_after) from error
+            raise self._error(error.outcome, error.detail, error.retry_after, error.status) from error
         except SchemaError as error:
             raise self._error("schema", f"unexpected answer: {error}") from error
         except TimeoutError as error:
@@ -166,10 +166,10 @@ class Upstream:
             self.budget.block(reset)
         if response.status == _TOO_MANY_REQUESTS:
             retry_after = retry_after_seconds(response.headers.get("Retry-After"), unix)
-            raise self._error("rate_limited", "429 Too Many Requests", retry_after)
+            raise self._error("rate_limited", "answered 429", retry_after)
         if response.status != 200:  # noqa: PLR2004 - the only status that carries an answer
             outcome: Outcome = "http_5xx" if response.status >= 500 else "http_4xx"  # noqa: PLR2004 - its meaning
-            raise self._error(outcome, f"answered {response.status}")
+            raise self._error(outcome, f"answered {response.status}", status=response.status)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -180,8 +180,11 @@ class Upstream:
                 raise self._error("too_large", f"answer larger than {LARGEST_ANSWER_BYTES} bytes")
         return bytes(body)
 
-    def _error(self, outcome: Outcome, detail: str, retry_after: float | None = None) -> UpstreamError:
-        return UpstreamError(self.name, outcome, self._redact(detail)[:300], retry_after=retry_after)
+    def _error(
+        self, outcome: Outcome, detail: str, retry_after: float | None = None, status: int | None = None
+    ) -> UpstreamError:
+        detail = self._redact(detail)[:_LONGEST_DETAIL_CHARS]
+        return UpstreamError(self.name, outcome, detail, retry_after=retry_after, status=status)
 
     def _failed(self, error: UpstreamError) -> None:
         if error.outcome == "rate_limited":

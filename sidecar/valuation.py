@@ -71,15 +71,21 @@ class SeenQuote(msgspec.Struct, frozen=True, kw_only=True):
 class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the quotes.
 
-    `priced`: serve `cap`. `doubted`: go on serving the old value, at confidence low, for `reason`.
-    `unpriced`: every source answered and there is no market cap, for `reason`. `ask`: another source could
-    settle it.
+    `priced`: serve `cap`. `held`: a jump nobody confirms; go on serving the old value, at confidence low.
+    `doubted`: the first answer without a price; likewise. `unpriced`: there is no market cap, for `reason`.
+    `ask`: another source could settle it.
     """
 
-    kind: Literal["priced", "doubted", "unpriced", "ask"]
+    kind: Literal["priced", "held", "doubted", "unpriced", "ask"]
     facts: Facts
     cap: MarketCap | None = None
+    received: Instant | None = None
+    """When the answer behind the price of `cap` arrived."""
+    jump: bool = False
+    """The price jumped and no second source has confirmed it."""
     reason: str = ""
+    lacks_supply: bool = False
+    """There is a usable price, but nothing to multiply it with."""
     seen: tuple[SeenQuote, ...] = ()
     refusals: tuple[tuple[str, RefusalReason], ...] = ()
 
@@ -108,8 +114,9 @@ def value(
     if chosen is not None and jump:
         chosen = _outvoted(chosen, judged) or chosen
     confirmed = chosen is not None and (not jump or _is_confirmed(chosen, judged))
-    if more and not (chosen is not None and chosen.grade == "good" and confirmed):
-        return Valuation(kind="ask", facts=facts)
+    settled = chosen is not None and chosen.grade == "good" and confirmed
+    if more and not (settled and supply.for_market_cap is not None):
+        return Valuation(kind="ask", facts=facts, jump=jump and not confirmed)
     refusals = [(source, _SUPPLY) for source in refused_supplies]
     refusals += [(entry.quote.source, entry.reason) for entry in judged if entry.reason and entry is not chosen]
     if chosen is None or supply.for_market_cap is None:
@@ -121,7 +128,8 @@ def value(
     facts = _accepted(chosen, facts, comparison)
     cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
     seen = _seen(judged, chosen, dict.fromkeys(disagreeing, _DISAGREEMENT))
-    return Valuation(kind="priced", facts=facts, cap=cap, seen=seen, refusals=tuple(refusals))
+    received = chosen.quote.received
+    return Valuation(kind="priced", facts=facts, cap=cap, received=received, seen=seen, refusals=tuple(refusals))
 
 
 _SUPPLY: Final[RefusalReason] = "supply"
@@ -210,8 +218,7 @@ def _held(
     last = facts.last_good
     upwards = last is not None and chosen.price > last.value
     return Valuation(
-        kind="doubted",
-        reason="a jump that no second source confirms",
+        kind="held",
         facts=msgspec.structs.replace(facts, held_upwards=upwards, unpriced_since=None),
         seen=_seen(judged, None, {chosen.quote.source: "jump"}),
         refusals=(*refusals, (chosen.quote.source, _JUMP)),
@@ -232,6 +239,7 @@ def _without_price(
     return Valuation(
         kind="unpriced" if certain else "doubted",
         reason=_why_unpriced(judged),
+        lacks_supply=any(entry.usable for entry in judged),
         facts=msgspec.structs.replace(facts, unpriced_since=None if certain else since, held_upwards=None),
         seen=_seen(judged, None, {}),
         refusals=tuple(refusals),

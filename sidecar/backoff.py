@@ -1,0 +1,45 @@
+"""Which source need not be asked for a mint alone, because it does not know it (design: how it refreshes, 3)."""
+
+from typing import Final, Literal, NamedTuple
+
+from cachetools import LRUCache
+
+from sidecar.clock import Clock
+from sidecar.models import Mint
+
+LONGEST_BACKOFF_SECONDS: Final = 3600.0
+
+Shortfall = Literal["omitted", "thin"]
+
+
+class _Entry(NamedTuple):
+    until: float
+    times: int
+    shortfall: Shortfall
+
+
+class OmissionBackoff:
+    """Doubling pauses per source and mint, from `negative_seconds` to an hour, in a bounded LRU."""
+
+    def __init__(self, *, first_seconds: float, max_entries: int, clock: Clock) -> None:
+        self._first_seconds = first_seconds
+        self._clock = clock
+        self._entries: LRUCache[tuple[str, Mint], _Entry] = LRUCache(max_entries)
+
+    def note(self, source: str, mint: Mint, shortfall: Shortfall | None) -> None:
+        """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it."""
+        key = (source, mint)
+        if shortfall is None:
+            self._entries.pop(key, None)
+            return
+        known: _Entry | None = self._entries.get(key)
+        now = self._clock.monotonic()
+        if known is None or now >= known.until:
+            times = 0 if known is None else known.times + 1
+            pause = min(LONGEST_BACKOFF_SECONDS, self._first_seconds * 2 ** min(times, 32))
+            self._entries[key] = _Entry(now + pause, times, shortfall)
+
+    def shortfall(self, source: str, mint: Mint) -> Shortfall | None:
+        """Return what the source last fell short by while it is not to be asked for the mint alone."""
+        known: _Entry | None = self._entries.get((source, mint))
+        return known.shortfall if known is not None and self._clock.monotonic() < known.until else None

@@ -1,0 +1,58 @@
+"""When each tracked mint is to be refreshed next."""
+
+import random
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from sidecar.clock import Clock
+from sidecar.models import Mint
+
+JITTER: Final = 0.05
+"""Jitter only shortens an interval, so that no token gets older than promised."""
+RETRY_SECONDS: Final = 30.0
+HELD_SECONDS: Final = 60.0
+
+
+class Schedule:
+    """The due times of the tracked mints, and of nobody else."""
+
+    def __init__(self, interval_seconds: float, clock: Clock) -> None:
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._due: dict[Mint, float] = {}
+
+    def keep(self, tracked: Collection[Mint]) -> None:
+        """Follow the tracked set: newcomers are due now."""
+        now = self._clock.monotonic()
+        self._due = {mint: self._due.get(mint, now) for mint in tracked}
+
+    def refreshed(self, mint: Mint) -> None:
+        """Set the next time after an answer, priced or not."""
+        self._set(mint, self._interval_seconds * random.uniform(1 - JITTER, 1))
+
+    def failed(self, mint: Mint) -> None:
+        """Try again sooner than after an answer."""
+        self._set(mint, min(RETRY_SECONDS, self._interval_seconds))
+
+    def held(self, mint: Mint) -> None:
+        """Look again within a minute at a price whose jump is being held."""
+        self._set(mint, min(HELD_SECONDS, self._interval_seconds) * (1 - JITTER))
+
+    def _set(self, mint: Mint, seconds: float) -> None:
+        if mint in self._due:
+            self._due[mint] = self._clock.monotonic() + seconds
+
+    def due(self) -> set[Mint]:
+        """Return the mints due now, or so soon that waking again for them would be a waste."""
+        soon = self._clock.monotonic() + self._interval_seconds * JITTER
+        return {mint for mint, due in self._due.items() if due <= soon}
+
+    def next_due_in(self) -> float:
+        """Seconds until the next mint is due, the whole interval without any."""
+        now = self._clock.monotonic()
+        return max(0.0, min(self._due.values(), default=now + self._interval_seconds) - now)
+
+    def soonest(self, count: int, excluded: Iterable[Mint]) -> list[Mint]:
+        """Return the mints due next, to ride in a batch that has room."""
+        others = self._due.keys() - set(excluded)
+        return sorted(others, key=lambda mint: (self._due[mint], mint))[:count]
