@@ -58,7 +58,7 @@ def of_a_regulated_stablecoin(name: str, symbol: str, authority: bytes, mint: by
         *metadata(
             name,
             symbol,
-            "https://stablecoins.example.com/metadata/production/solana/usd-metadata.json",
+            "https://stablecoins.example.com/metadata/production/solana/payusd-metadata.json",
             authority,
             mint,
         ),

@@ -36,7 +36,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `latency`: nothing but `latency_seconds`, which every other kind may have too.
     `status`: that HTTP status with `headers` (a Retry-After, say) and `body`.
-    `rpc_error`: HTTP 200 with the JSON-RPC error `code`.
+    `rpc_error`: HTTP 200 with the JSON-RPC error `code`, for the RPC.
     `garbage`: 200 that claims to be JSON and is not. `half_json`: the right answer, cut in the middle.
     `challenge`: 200 with an HTML page.
     `drop`: the connection ends without an answer. `reset`: it ends in the middle of the body.
@@ -68,14 +68,16 @@ async def strike(fault: Fault, request: web.Request, render: Render) -> web.Stre
         case "status":
             return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
         case "rpc_error":
-            return _rpc_error(fault)
+            return _rpc_error(fault, render)
         case _:
             return await _VIOLENT[fault.kind](request, render)
 
 
-def _rpc_error(fault: Fault) -> web.Response:
+def _rpc_error(fault: Fault, render: Render) -> web.Response:
+    right = msgspec.json.decode(_body(render))
+    request_id = right.get("id") if isinstance(right, dict) else None
     error = {"code": fault.code, "message": "Node is unhealthy", "data": {"numSlotsBehind": None}}
-    body = msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": None})
+    body = msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": request_id})
     return web.Response(body=body, headers=fault.headers, content_type="application/json")
 
 

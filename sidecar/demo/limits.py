@@ -13,7 +13,7 @@ class RateLimit(msgspec.Struct, frozen=True):
     """At most so many calls in any window; several windows hold together."""
 
     windows: tuple[tuple[int, float], ...]
-    """Calls and seconds."""
+    """Calls, at least one, and seconds."""
 
 
 REAL_LIMITS: Final[Mapping[Source, RateLimit]] = {
@@ -43,15 +43,17 @@ class SlidingWindow:
         self._calls: collections.deque[float] = collections.deque(maxlen=max(calls for calls, _ in limit.windows))
 
     def admit(self, now: float) -> Verdict:
-        """Decide about a call at a monotonic time."""
-        verdicts = [self._judge(now, calls, seconds) for calls, seconds in self.limit.windows]
-        if all(verdict.allowed for verdict in verdicts):
+        """Decide about a call at a monotonic time, in seconds."""
+        allowed = all(len(self._recent(now, seconds)) < calls for calls, seconds in self.limit.windows)
+        if allowed:
             self._calls.append(now)
+        verdicts = [self._verdict(now, calls, seconds, allowed=allowed) for calls, seconds in self.limit.windows]
         return min(verdicts, key=lambda verdict: verdict.remaining)
 
-    def _judge(self, now: float, calls: int, seconds: float) -> Verdict:
-        recent = [at for at in self._calls if at > now - seconds]
-        allowed = len(recent) < calls
-        used = len(recent) + allowed
+    def _verdict(self, now: float, calls: int, seconds: float, *, allowed: bool) -> Verdict:
+        recent = self._recent(now, seconds)
         reset = recent[-calls] + seconds - now if len(recent) >= calls else 0.0
-        return Verdict(allowed, used, calls - used if allowed else 0, reset)
+        return Verdict(allowed, len(recent), calls - len(recent), reset)
+
+    def _recent(self, now: float, seconds: float) -> list[float]:
+        return [at for at in self._calls if at > now - seconds]

@@ -51,7 +51,16 @@ def _sol_and_its_kin() -> list[Token]:
             liquidity_usd=6.4e8,
             rhythm=WRAPPED_SOL,
         ),
-        _token(msol, "mSOL", "Msol", 9, "3012877.504412093", price_usd=174.1, liquidity_usd=2.1e7, **kin),
+        _token(
+            msol,
+            "mSOL",
+            "Marinade Staked SOL",
+            9,
+            "3012877.504412093",
+            price_usd=174.1,
+            liquidity_usd=2.1e7,
+            **kin,
+        ),
         _token(STSOL, "stSOL", "Lido Staked SOL", 9, "74310.220118734", price_usd=161.0, liquidity_usd=0.4, **kin),
         _token(weth, "WETH", "Ether Portal", 8, "41877.90331245", price_usd=3120.5, liquidity_usd=1.3e7),
     ]

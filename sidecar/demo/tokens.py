@@ -60,6 +60,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
             return Decimal(1)
         return self.scaled.at(unix)
 
+    def listed_circulating(self, unix: float) -> Decimal | None:
+        """Return the circulating supply as listing sites count it: on all chains the token lives on."""
+        known = self.circulating_supply if self.global_supply is None else self.global_supply
+        return None if known is None else known * self.supply_multiplier(unix)
+
 
 @functools.lru_cache(maxsize=2**14)
 def address_of(label: str) -> Mint:

@@ -14,6 +14,7 @@ from sidecar.demo.tokens import TOKEN_2022_PROGRAM, Source, Token, address_of
 from sidecar.models import USDC, Mint, ScaledUiAmount
 
 _CURVE_SUPPLY: Final = Decimal(1_000_000_000)
+_VERIFIED_SHARE: Final = 0.3
 _LISTED: Final = 1_780_000_000
 """Unix time at which a made-up token's extensions begin."""
 _NEXT_MULTIPLIER_FROM: Final = 1_900_000_000
@@ -58,7 +59,7 @@ def _memecoin(rng: random.Random, number: int) -> Token:
         circulating_supply=supply,
         liquidity_usd=rng.uniform(2e4, 4e6),
         volatility=rng.uniform(0.05, 0.3),
-        verified=rng.random() < 0.3,  # noqa: PLR2004 - a share
+        verified=rng.random() < _VERIFIED_SHARE,
     )
 
 

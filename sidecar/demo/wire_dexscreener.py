@@ -92,8 +92,9 @@ def _money(market: Market, token: Token, base: Token) -> Row:
 
 
 def _caps(market: Market, base: Token, usd: float) -> Row:
-    fdv = float(base.total_supply * base.supply_multiplier(market.clock.time())) * usd
-    known = base.global_supply or (base.circulating_supply if base.verified else None)
+    unix = market.clock.time()
+    fdv = float(base.total_supply * base.supply_multiplier(unix)) * usd
+    known = base.listed_circulating(unix) if base.verified else None
     return {"fdv": _rounded(fdv), "marketCap": _rounded(fdv if known is None else float(known) * usd)}
 
 

@@ -60,7 +60,7 @@ def _token(market: Market, token: Token) -> Row:
         "fdv_usd": None if dead else plain(float(supply) * usd),
         "total_reserve_in_usd": None if token.liquidity_usd is None else plain(token.liquidity_usd),
         "volume_usd": {"h24": "3960777.64528347"},
-        "market_cap_usd": _market_cap(token, supply, usd),
+        "market_cap_usd": _market_cap(market, token, usd),
     }
     if token.launchpad is not None:
         attributes["launchpad_details"] = {"graduation_percentage": 41.5, "completed": False, "completed_at": None}
@@ -85,7 +85,7 @@ def _pool(market: Market, token: Token) -> Row:
         "name": f"{base.symbol} / {_symbol(market, quote)}",
         "pool_created_at": iso(1_790_000_000.0),
         "fdv_usd": plain(float(supply) * usd),
-        "market_cap_usd": _market_cap(base, supply, usd),
+        "market_cap_usd": _market_cap(market, base, usd),
         "volume_usd": {"m5": "0.0", "h1": "20827.7101127", "h6": "262177.8270245", "h24": "1074867.78185008"},
         "reserve_in_usd": None if token.liquidity_usd is None else plain(token.liquidity_usd),
     }
@@ -107,13 +107,12 @@ def _supply(market: Market, token: Token) -> Decimal:
     return token.total_supply * token.supply_multiplier(market.clock.time())
 
 
-def _market_cap(token: Token, supply: Decimal, usd: float) -> str | None:
+def _market_cap(market: Market, token: Token, usd: float) -> str | None:
     """Give what CoinGecko lists a cap: the global one if bridged, "0.0" if its circulating supply is unknown."""
     if token.coingecko_id is None:
         return None
-    if token.mint == WRAPPED_SOL:
-        return plain(float(supply) * usd)
-    circulating = token.global_supply or token.circulating_supply
+    wrapped = token.mint == WRAPPED_SOL
+    circulating = _WRAPPED_SUPPLY if wrapped else token.listed_circulating(market.clock.time())
     return "0.0" if circulating is None else plain(float(circulating) * usd)
 
 
