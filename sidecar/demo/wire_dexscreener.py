@@ -50,6 +50,11 @@ def _boost(chain: str, address: str, *, latest: bool) -> Row:
         "links": [{"url": "https://example.com"}, {"type": "twitter", "url": "https://x.com/example"}],
         "totalAmount": 500,
     }
+    if chain == "solana":
+        row |= {
+            "header": "https://cdn.example.com/header.png",
+            "description": "A token that somebody pays to show.",
+        }
     return row | ({"amount": 50} if latest else {})
 
 
@@ -72,6 +77,8 @@ def _pair(market: Market, token: Token) -> Row:
         "priceChange": {"h6": -0.31, "h24": 2.04},
         "pairCreatedAt": 1_756_577_941_000,
     }
+    if token.verified:
+        pair["labels"] = ["CLMM"]
     return pair | _money(market, token, base)
 
 

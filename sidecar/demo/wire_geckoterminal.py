@@ -14,6 +14,13 @@ POOLS_PER_PAGE: Final = 20
 DURATIONS: Final = frozenset({"5m", "1h", "6h", "24h"})
 _LAST_PAGE: Final = 10
 _WRAPPED_SUPPLY: Final = Decimal("12162044.118203377")
+_POOL_VOLUME: Final = {
+    "m5": "0.0",
+    "m15": "184.93",
+    "h1": "20827.7101127",
+    "h6": "262177.827",
+    "h24": "1074867.78",
+}
 _NO_FIGURES_BELOW: Final = 1.0
 """USD of liquidity under which no price is given."""
 
@@ -81,12 +88,14 @@ def _pool(market: Market, token: Token) -> Row:
     usd, supply = market.source_price("geckoterminal", base.mint), _supply(market, base)
     attributes = {
         "base_token_price_usd": plain(usd),
+        "base_token_price_native_currency": plain(usd / market.price(WRAPPED_SOL)),
+        "quote_token_price_usd": plain(market.price(quote)) if quote in market.tokens else None,
         "address": _pool_address(token),
         "name": f"{base.symbol} / {_symbol(market, quote)}",
         "pool_created_at": iso(1_790_000_000.0),
         "fdv_usd": plain(float(supply) * usd),
         "market_cap_usd": _market_cap(market, base, usd),
-        "volume_usd": {"m5": "0.0", "h1": "20827.7101127", "h6": "262177.8270245", "h24": "1074867.78185008"},
+        "volume_usd": _POOL_VOLUME,
         "reserve_in_usd": None if token.liquidity_usd is None else plain(token.liquidity_usd),
     }
     return {

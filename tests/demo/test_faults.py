@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import aiohttp
 import pytest
+from pytest_aiohttp import AiohttpServer
 
-from sidecar.demo import Fault, Market, serve
+from sidecar.demo import Fault, Market, create_app
 from sidecar.demo.faults import BOMB_BYTES
 from tests.clock import FakeClock
 from tests.demo.upstreams import JUP, SOL, UNKNOWN, USDC, Upstreams
@@ -147,25 +148,28 @@ async def test_a_gzip_bomb_is_small_on_the_wire_and_64_mib_of_json_when_unpacked
     assert (unpacker.eof, size) == (True, BOMB_BYTES + 2)
 
 
-@pytest.mark.parametrize("kind", ["hang", "endless"])
-async def test_stopping_the_server_ends_what_would_last_for_ever(clock: FakeClock, kind: str) -> None:
-    market = Market(1, 20, clock)
-    market.faults["jupiter"] = Fault(kind="hang" if kind == "hang" else "endless")
-    async with aiohttp.ClientSession() as session, asyncio.timeout(5):
-        async with serve(market) as urls:
-            asking = asyncio.create_task(read(session, urls["jupiter"] + PRICE))
-            await until(lambda: market.calls["jupiter"] == 1)
-        with pytest.raises(aiohttp.ClientError):
-            await asking
+@pytest.mark.parametrize("fault", [Fault(kind="hang"), Fault(kind="endless")], ids=lambda fault: fault.kind)
+async def test_stopping_the_server_ends_what_would_last_for_ever(
+    market: Market, aiohttp_server: AiohttpServer, fault: Fault
+) -> None:
+    market.faults["jupiter"] = fault
+    server = await aiohttp_server(create_app(market))
+    async with aiohttp.ClientSession() as session:
+        asking = asyncio.create_task(read_all(session, str(server.make_url("/jupiter" + PRICE))))
+        await until(lambda: market.calls["jupiter"] == 1)
+        async with asyncio.timeout(5):
+            await server.close()
+            with pytest.raises(aiohttp.ClientError):
+                await asking
 
 
-async def read(session: aiohttp.ClientSession, url: str) -> None:
+async def read_all(session: aiohttp.ClientSession, url: str) -> None:
     async with session.get(url) as response:
         async for _ in response.content.iter_any():
             pass
 
 
-async def test_a_hang_ends_with_the_fixture_server(market: Market, upstreams: Upstreams) -> None:
+async def test_a_hang_lasts_longer_than_the_client_waits(market: Market, upstreams: Upstreams) -> None:
     market.faults["jupiter"] = Fault(kind="hang")
     with pytest.raises(TimeoutError):
         await upstreams.session.get(upstreams.urls["jupiter"] + PRICE, timeout=aiohttp.ClientTimeout(total=0.05))
