@@ -5,6 +5,7 @@ import platform
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Final, Literal, get_args
 
@@ -239,6 +240,12 @@ class Metrics:
             "config_last_reload_success_timestamp_seconds", "When the popular list was last read successfully."
         )
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop last woke a sleeper.")
+
+    def forget_token(self, mint: str, symbol: str) -> None:
+        """Remove the series of a popular token; harmless when it has none."""
+        for gauge in (self.token_market_cap, self.token_updated):
+            with suppress(KeyError):
+                gauge.remove(mint, symbol)
 
     def _build_info(self, version: str, revision: str) -> None:
         info = self._gauge("build_info", "What is running.", ["version", "revision", "python"])

@@ -1,7 +1,7 @@
 """When each tracked mint is to be refreshed next."""
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from sidecar.clock import Clock
@@ -21,10 +21,14 @@ class Schedule:
         self._clock = clock
         self._due: dict[Mint, float] = {}
 
-    def keep(self, tracked: Collection[Mint]) -> None:
-        """Follow the tracked set: newcomers are due now."""
-        now = self._clock.monotonic()
-        self._due = {mint: self._due.get(mint, now) for mint in tracked}
+    def keep(self, tracked: Collection[Mint], received: Callable[[Mint], float | None]) -> None:
+        """Follow the tracked set: a newcomer is due an interval after `received`, now without a value."""
+        self._due = {mint: self._due.get(mint, self._first_due(received(mint))) for mint in tracked}
+
+    def _first_due(self, received: float | None) -> float:
+        if received is None:
+            return self._clock.monotonic()
+        return received + self._interval_seconds * (1 - JITTER)
 
     def refreshed(self, mint: Mint) -> None:
         """Set the next time after an answer, priced or not."""

@@ -88,13 +88,9 @@ class Tracker:
         """The popular mints, in the order of their list."""
         return tuple(self._popular)
 
-    def tier_sizes(self) -> dict[Tier, int]:
-        """How many mints each tier holds."""
-        return {
-            "popular": len(self._popular),
-            "requested": len(self._requested),
-            "trending": len(self._trending),
-        }
+    def size(self, tier: Tier) -> int:
+        """How many mints a tier holds."""
+        return len(self.tier(tier))
 
     def tier(self, tier: Tier) -> tuple[Mint, ...]:
         """Return the mints of one tier."""

@@ -1,0 +1,235 @@
+"""The service: start, stop, look-ups, statistics. It has no listener, signal handler or logging set-up."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final, NamedTuple, TypedDict, get_args
+
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__
+from sidecar.clock import Clock, SystemClock
+from sidecar.config import Settings, secrets_of
+from sidecar.engine import Engine
+from sidecar.errors import McSidecarError, NotRunningError
+from sidecar.lookups import Lookups
+from sidecar.loops import Loop
+from sidecar.metrics import Metrics, Tier
+from sidecar.models import MarketCap, Mint, parse_mint
+from sidecar.redaction import Redactor
+from sidecar.steps import Steps
+
+LAG_SAMPLE_SECONDS: Final = 0.5
+GAP_SECONDS: Final = 2.0
+"""An event loop that stood still for longer was not stuck: the process was."""
+log = logging.getLogger(__name__)
+
+
+class Statistics(TypedDict):
+    """What `get_stats` returns."""
+
+    tracked_tokens: int
+    popular_tokens: int
+    total_requests: int
+    total_cache_hits: int
+    hit_rate: float
+    running: bool
+
+
+class Many(NamedTuple):
+    """What came of several look-ups, by mint as it was asked for."""
+
+    tokens: dict[str, MarketCap]
+    errors: dict[str, McSidecarError]
+
+
+class PreCacheService:
+    """Keeps market caps warm between `start` and `stop`; `registry` holds its metrics."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self.redactor = redactor or Redactor(secrets_of(self.settings))
+        revision = os.environ.get("MC_SIDECAR_REVISION", "unknown")
+        self.metrics = Metrics(self.clock, version=__version__, revision=revision)
+        self.running = False
+        self.loops: dict[str, Loop] = {}
+        self._external_requests = 0
+        self._external_hits = 0
+        self._engine: Engine | None = None
+        self._lookups: Lookups | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unanswered: set[Mint] = set()
+        self._started_at = self.clock.monotonic()
+
+    # Lifetime
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry that holds this service's metrics, and nothing else's."""
+        return self.metrics.registry
+
+    @property
+    def engine(self) -> Engine:
+        """The engine. Raises NotRunningError before the start."""
+        if self._engine is None:
+            raise NotRunningError("the service has not been started")
+        return self._engine
+
+    @property
+    def lookups(self) -> Lookups:
+        """The look-ups. Raises NotRunningError before the start."""
+        if self._lookups is None:
+            raise NotRunningError("the service has not been started")
+        return self._lookups
+
+    async def start(self) -> None:
+        """Start the loops; harmless when they run."""
+        if self.running:
+            return
+        self.running = True
+        self._started_at = self.clock.monotonic()
+        engine = self._engine = Engine(
+            self.settings, clock=self.clock, metrics=self.metrics, redactor=self.redactor
+        )
+        self._lookups = Lookups(engine, self._tracked_changed)
+        self._unanswered = set(engine.tracker.popular)
+        engine.publisher.listen(self._published)
+        self._watch_gauges(engine)
+        self.metrics.reload_successful.set(1)
+        self.metrics.reload_timestamp.set(self.clock.time())
+        self.loops = self._build_loops(engine)
+        runs = [(f"loop:{name}", loop.run()) for name, loop in self.loops.items()]
+        self._tasks = [asyncio.create_task(run, name=name) for name, run in [*runs, ("lag", self._watch_lag())]]
+        log.info("started", extra={"popular_tokens": len(engine.tracker.popular)})
+
+    async def stop(self) -> None:
+        """Stop the loops, end every fetch, close the connections; harmless when stopped. Memory is kept."""
+        if not self.running:
+            return
+        self.running = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.close()
+        log.info("stopped")
+
+    async def wait_broken(self) -> None:
+        """Return only when a loop has ended by itself, which it never should, raising what ended it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def is_warm(self) -> bool:
+        """Tell whether each popular mint has been answered once, or the start-up deadline has passed."""
+        waited = self.clock.monotonic() - self._started_at
+        return not self._unanswered or waited >= self.settings.refresh.startup_deadline_seconds
+
+    @property
+    def unanswered(self) -> int:
+        """How many popular mints have not been answered yet."""
+        return len(self._unanswered)
+
+    # Look-ups
+
+    def track_request(self, mint: str, *, cache_hit: bool = False) -> None:
+        """Count a look-up that the application answered elsewhere. Raises InvalidMintError, NotRunningError."""
+        self.lookups.count_request(parse_mint(mint))
+        self._external_requests += 1
+        self._external_hits += cache_hit
+
+    async def get(self, mint: str) -> MarketCap:
+        """Return a token's market cap, waiting for an upstream at most `api.deadline_seconds`.
+
+        Raises InvalidMintError, NotPricedError, OverloadedError, UpstreamUnavailableError,
+        DeadlineExceededError, NotRunningError.
+        """
+        return (self.lookups.find(mint) or await self.lookups.fetch(mint)).cap
+
+    async def get_many(self, mints: Iterable[str]) -> Many:
+        """Look up several tokens, each once; a bad or unpriced one is an error of its own, never of all."""
+        found, errors = await self.lookups.find_many(mints)
+        return Many({mint: one.cap for mint, one in found.items()}, errors)
+
+    # Statistics
+
+    def get_stats(self) -> Statistics:
+        """Return the statistics; `hit_rate` is in percent, over the life of the service."""
+        lookups = self.metrics.hot.lookups
+        hits = lookups["hit"] + lookups["stale"] + self._external_hits
+        misses = lookups["miss"] + lookups["not_priced"] + self._external_requests - self._external_hits
+        tracker = self._engine.tracker if self._engine else None
+        return Statistics(
+            tracked_tokens=len(tracker.mints) if tracker else len(self.settings.popular),
+            popular_tokens=len(tracker.popular if tracker else self.settings.popular),
+            total_requests=hits + misses,
+            total_cache_hits=hits,
+            hit_rate=round(100 * hits / (hits + misses), 1) if hits + misses else 0.0,
+            running=self.running,
+        )
+
+    # Wiring
+
+    def _build_loops(self, engine: Engine) -> dict[str, Loop]:
+        refresh = self.settings.refresh
+        steps = Steps(
+            tracker=engine.tracker,
+            schedule=engine.schedule,
+            refresher=engine.refresher,
+            trending=engine.trending,
+            tracked_changed=self._tracked_changed,
+            statistics=self.get_stats,
+        )
+        tools: Any = {"clock": self.clock, "metrics": self.metrics}
+        loops = (
+            Loop("popular", steps.popular, lambda: refresh.popular_seconds, **tools),
+            Loop("trending", steps.trending, lambda: refresh.trending_seconds, **tools),
+            Loop("tracked", steps.tracked, self._until_next_due, **tools),
+            Loop("stats", steps.stats, lambda: refresh.stats_seconds, **tools),
+        )
+        return {loop.name: loop for loop in loops}
+
+    def _until_next_due(self) -> float:
+        interval = self.settings.refresh.tracked_seconds
+        return min(interval, max(self.engine.schedule.next_due_in(), min(1.0, interval)))
+
+    def _tracked_changed(self) -> None:
+        self.engine.tracked_changed()
+        self.loops["tracked"].wake()
+
+    def _published(self, mint: Mint, cap: MarketCap | None) -> None:
+        self._unanswered.discard(mint)
+        symbol = self.engine.symbols.get(mint)
+        if symbol is None:
+            return
+        if cap is None:
+            self.metrics.forget_token(mint, symbol)
+        else:
+            self.metrics.token_market_cap.labels(mint, symbol).set(cap.market_cap_usd)
+            self.metrics.token_updated.labels(mint, symbol).set(cap.timestamp)
+
+    def _watch_gauges(self, engine: Engine) -> None:
+        self.metrics.cache_entries.set_function(lambda: len(engine.cache))
+        for tier in get_args(Tier):
+            gauge = self.metrics.tracked_tokens.labels(tier)
+            gauge.set_function(partial(engine.tracker.size, tier))
+
+    async def _watch_lag(self) -> None:
+        """Measure how late the event loop wakes sleepers; forgive the loops when everything stood still."""
+        while True:
+            before = self.clock.monotonic()
+            await self.clock.sleep(LAG_SAMPLE_SECONDS)
+            lag = self.clock.monotonic() - before - LAG_SAMPLE_SECONDS
+            self.metrics.event_loop_lag.set(max(0.0, lag))
+            self.metrics.hit_ratio.sample()
+            if lag > GAP_SECONDS:
+                for loop in self.loops.values():
+                    loop.forgive()
