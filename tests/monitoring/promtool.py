@@ -62,7 +62,7 @@ def firing(minutes: int, alerts: list[str], severity: str) -> dict[str, Any]:
 
 
 def check(folder: Path, changed: Series, expectations: list[dict[str, Any]], alerts: tuple[Any, ...] = ()) -> str:
-    """Run the rules over ten healthy hours with some series changed; return what promtool found wrong, or nothing."""
+    """Run the rules over ten healthy hours with some series changed; return what promtool found wrong."""
     promtool = require_program("promtool", package="prometheus")
     values = {name: text for name, text in (healthy() | changed).items() if text}
     (folder / "rules.yaml").write_text(yaml.safe_dump(rule_groups()))

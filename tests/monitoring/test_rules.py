@@ -35,7 +35,7 @@ def from_the_fault(before: str, after: str) -> str:
 
 
 class Fault(NamedTuple):
-    """What changes in ten healthy hours, and which alert tells it when. `not_yet` and `fired` are minutes after it."""
+    """What changes in ten healthy hours, and which alert tells it: minutes after it, when not yet and when."""
 
     alert: str
     changed: Series
