@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# Build the image and run it as a pod would: as its non-root user, with a read-only root file system, without network.
+#
+#   tools/image_test.sh            (as root; `make image-test`)
+#   BASE_IMAGE=...                 another base than the Dockerfile's
+#   PYTHON=python3                 whose pip fetches the packages, with whatever configuration it has
+#
+# Where the base image cannot be pulled, one is made with debootstrap and kept under .cache/image.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly store=$PWD/.cache/image
+readonly image=localhost/mc-sidecar:image-test
+readonly own_base=localhost/mc-sidecar-base:bookworm
+readonly sol=So11111111111111111111111111111111111111112
+readonly python=${PYTHON:-python3}
+
+main() {
+    if [[ $(id -u) != 0 ]]; then missing "the image test needs root, for chroot and debootstrap"; fi
+    need buildah buildah
+    need ip iproute2
+    need unshare util-linux
+    local base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)}
+    if ! builder pull --quiet "$base" >/dev/null 2>&1; then
+        echo "$base cannot be pulled here: using one made by debootstrap"
+        base=$own_base
+        builder inspect --type image "$base" >/dev/null 2>&1 || make_base
+    fi
+    trap 'builder rm --all >/dev/null' EXIT
+    build "$base"
+    check_contents
+    local root
+    root=$(builder mount "$(builder from "$image")")
+    unshare --mount --net --pid --fork --kill-child bash "$0" inside "$root"
+    report_size "$base"
+}
+
+missing() {
+    echo "$1" >&2
+    if [[ ${CI:-} == true ]]; then exit 1; fi
+    echo "skipped" >&2
+    exit 0
+}
+
+need() {
+    command -v "$1" >/dev/null || missing "$1 is not installed: get it with the package $2"
+}
+
+builder() {
+    buildah --storage-driver vfs --root "$store/images" --runroot "$store/run" "$@"
+}
+
+make_base() {
+    need debootstrap debootstrap
+    rm -rf "$store/base"
+    mkdir -p "$store"
+    debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates bookworm "$store/base" \
+        >"$store/debootstrap.log"
+    rm -rf "$store"/base/var/cache/apt/* "$store"/base/var/lib/apt/lists/*
+    local container
+    container=$(builder from scratch)
+    builder add --quiet "$container" "$store/base" / >/dev/null
+    builder commit --quiet --rm "$container" "$own_base" >/dev/null
+    rm -rf "$store/base"
+}
+
+# The build's own pip asks nobody: the wheels come from the host's, for the Python version of the base.
+fetch_wheels() {
+    local container version platform=()
+    container=$(builder from "$1")
+    version=$(builder run --isolation chroot "$container" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    builder rm "$container" >/dev/null
+    for glibc in manylinux2014 manylinux_2_17 manylinux_2_28; do platform+=(--platform "${glibc}_$(uname -m)"); done
+    "$python" - >"$store/requirements.txt" <<-'END'
+		import tomllib
+		project = tomllib.load(open("pyproject.toml", "rb"))
+		print(*project["project"]["dependencies"], *project["build-system"]["requires"], sep="\n")
+	END
+    mkdir -p "$store/wheels"
+    "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$version" \
+        "${platform[@]}" --dest "$store/wheels" --requirement "$store/requirements.txt"
+}
+
+build() {
+    fetch_wheels "$1"
+    builder build --isolation chroot --build-arg BASE_IMAGE="$1" --tag "$image" \
+        --build-arg REVISION="$(git rev-parse --short HEAD)" \
+        --volume "$store/wheels:/wheels:ro" --build-arg PIP_FIND_LINKS=/wheels --build-arg PIP_NO_INDEX=1 . \
+        >"$store/build.log" 2>&1 || fail "it does not build: $(tail -20 "$store/build.log")"
+    echo "built on $1"
+}
+
+config_of_image() {
+    builder inspect --type image --format "{{$1}}" "$image"
+}
+
+check_contents() {
+    [[ $(config_of_image .OCIv1.Config.User) == 65532:65532 ]] || fail "the user is not numeric and non-root"
+    [[ $(config_of_image .OCIv1.Config.Entrypoint) == "[mc-sidecar]" ]] || fail "another entry point"
+    local root
+    root=$(builder mount "$(builder from "$image")")
+    for path in src opt/mc-sidecar/bin/pip opt/mc-sidecar/bytecode/src; do
+        [[ ! -e $root/$path ]] || fail "$path is in the image"
+    done
+    [[ -e $root/etc/mc-sidecar/sidecar.yaml ]] || fail "no default settings"
+    config_of_image 'range .OCIv1.Config.Env}}{{.}}{{"\n"}}{{end' >"$store/environment"
+    echo "contents as expected"
+}
+
+report_size() {
+    local whole base
+    whole=$(builder images --json "$image" | sed -n 's/.*"size": "\(.*\)".*/\1/p')
+    base=$(builder images --json "$1" | sed -n 's/.*"size": "\(.*\)".*/\1/p')
+    echo "size: $whole, of which the base is $base"
+}
+
+fail() {
+    echo "image test failed: $1" >&2
+    exit 1
+}
+
+# From here on within mount, network and process namespaces of its own, $1 being the image's root.
+inside() {
+    root=$1
+    ip link set lo up
+    mount --make-rprivate /
+    mount --bind "$root" "$root"
+    mount --rbind /dev "$root/dev"
+    mount -t proc proc "$root/proc"
+    mount -t tmpfs -o mode=0777 emptydir "$root/var/lib/mc-sidecar"
+    mount -o remount,bind,ro "$root"
+    ! touch "$root/written" 2>/dev/null || fail "the root file system is not read-only"
+    mapfile -t environment <"$store/environment"
+    as_user=(setpriv --no-new-privs chroot --userspec=65532:65532 --groups=65532 "$root" env -i "${environment[@]}")
+    "${as_user[@]}" mc-sidecar check-config >/dev/null || fail "the settings of the image are refused"
+    run_and_stop demo
+    ask "http://127.0.0.1:8765/mc/$sol" 2>/dev/null && fail "it still answers after SIGTERM"
+    run_and_stop serve --snapshot-path=/var/lib/mc-sidecar/snapshot
+    [[ -s $root/var/lib/mc-sidecar/snapshot ]] || fail "no snapshot was written"
+}
+
+ask() {
+    "${as_user[@]}" python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())' "$1"
+}
+
+# Start a command of the sidecar, ask it as the kubelet and the application would, and stop it.
+run_and_stop() {
+    "${as_user[@]}" mc-sidecar "$@" >"$store/$1.log" 2>&1 &
+    local pid=$!
+    "${as_user[@]}" mc-sidecar wait --timeout 30 || fail "$1 does not start: $(tail -3 "$store/$1.log")"
+    "${as_user[@]}" mc-sidecar healthcheck || fail "$1 is not healthy"
+    ask http://127.0.0.1:9765/livez >/dev/null || fail "$1 is not live"
+    grep -q "^Uid:.65532.65532.65532.65532$" "$root/proc/$pid/status" || fail "$1 runs as another user"
+    if [[ $1 == demo ]]; then ask "http://127.0.0.1:8765/mc/$sol" | grep -q market_cap_usd || fail "no market cap"; fi
+    kill -TERM "$pid"
+    wait "$pid" || fail "$1 did not stop cleanly: $(tail -3 "$store/$1.log")"
+    echo "$1 ran as 65532 on a read-only root and stopped cleanly"
+}
+
+if [[ ${1:-} == inside ]]; then inside "$2"; else main; fi
