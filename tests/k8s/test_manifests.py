@@ -12,7 +12,18 @@ import yaml
 
 from sidecar import __version__
 from tests.k8s.pod_security import violations
-from tests.k8s.rendering import CASES, FOLDERS, MANIFESTS, Document, containers, documents, one, pod_spec, render
+from tests.k8s.rendering import (
+    CASES,
+    FOLDERS,
+    MANIFESTS,
+    REPOSITORY,
+    Document,
+    containers,
+    documents,
+    one,
+    pod_spec,
+    render,
+)
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 SCHEMAS: Final = Path(__file__).parent / "schemas"
@@ -188,3 +199,9 @@ def test_every_case_is_listed() -> None:
     assert {path.name for path in CASES.iterdir() if path.is_dir()} - helpers == {
         name for name, path in FOLDERS.items() if path.parent == CASES
     }
+
+
+@pytest.mark.parametrize("name", [name for name, path in FOLDERS.items() if path.parent == CASES])
+def test_every_case_is_documented_as_it_is_tested(name: str) -> None:
+    text = (CASES / name / "kustomization.yaml").read_text().replace("../../../../k8s", "mc-sidecar/k8s")
+    assert f"```yaml\n{text}```\n" in (REPOSITORY / "docs" / "kubernetes.md").read_text()
