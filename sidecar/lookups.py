@@ -65,6 +65,14 @@ class Lookups:
             self._refresh_behind(entry)
         return Found(entry, age, stale, cached=True)
 
+    def peek(self, mint: Mint) -> Found | None:
+        """Look into memory without counting anything."""
+        entry = self._cache.get(mint)
+        if entry is None:
+            return None
+        age = self._clock.monotonic() - entry.received
+        return Found(entry, age, age > self._fresh_seconds, cached=True)
+
     async def fetch(self, mint: str) -> Found:
         """Get a token that is not in memory from the upstreams. Raises as `get` does."""
         found, errors = await self._fetch_many([mint])

@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple, TypedDict, get_args
 
 from prometheus_client import CollectorRegistry
 
-from sidecar import __version__
-from sidecar.clock import Clock, SystemClock
+from sidecar.clock import Clock, SystemClock, now
 from sidecar.config import Settings, secrets_of
 from sidecar.engine import Engine
 from sidecar.errors import McSidecarError, NotRunningError
@@ -20,6 +19,7 @@ from sidecar.metrics import Metrics, Tier
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.redaction import Redactor
 from sidecar.steps import Steps
+from sidecar.version import __version__
 
 LAG_SAMPLE_SECONDS: Final = 0.5
 GAP_SECONDS: Final = 2.0
@@ -61,6 +61,7 @@ class PreCacheService:
         revision = os.environ.get("MC_SIDECAR_REVISION", "unknown")
         self.metrics = Metrics(self.clock, version=__version__, revision=revision)
         self.running = False
+        self._closed = True
         self.loops: dict[str, Loop] = {}
         self._external_requests = 0
         self._external_hits = 0
@@ -69,6 +70,8 @@ class PreCacheService:
         self._tasks: list[asyncio.Task[None]] = []
         self._unanswered: set[Mint] = set()
         self._started_at = self.clock.monotonic()
+        self.started_unix: float | None = None
+        self.event_loop_lag_seconds = 0.0
 
     # Lifetime
 
@@ -95,8 +98,8 @@ class PreCacheService:
         """Start the loops; harmless when they run."""
         if self.running:
             return
-        self.running = True
-        self._started_at = self.clock.monotonic()
+        self.running, self._closed = True, False
+        self._started_at, self.started_unix = now(self.clock)
         engine = self._engine = Engine(
             self.settings, clock=self.clock, metrics=self.metrics, redactor=self.redactor
         )
@@ -111,14 +114,20 @@ class PreCacheService:
         self._tasks = [asyncio.create_task(run, name=name) for name, run in [*runs, ("lag", self._watch_lag())]]
         log.info("started", extra={"popular_tokens": len(engine.tracker.popular)})
 
-    async def stop(self) -> None:
-        """Stop the loops, end every fetch, close the connections; harmless when stopped. Memory is kept."""
-        if not self.running:
-            return
+    async def stop_loops(self) -> None:
+        """Stop refreshing; look-ups go on, misses included. Harmless when stopped."""
         self.running = False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def stop(self) -> None:
+        """Stop the loops, end every fetch, close the connections; harmless when stopped. Memory is kept."""
+        await self.stop_loops()
+        if self._closed:
+            return
+        self._closed = True
         await self.engine.close()
         log.info("stopped")
 
@@ -228,7 +237,8 @@ class PreCacheService:
             before = self.clock.monotonic()
             await self.clock.sleep(LAG_SAMPLE_SECONDS)
             lag = self.clock.monotonic() - before - LAG_SAMPLE_SECONDS
-            self.metrics.event_loop_lag.set(max(0.0, lag))
+            self.event_loop_lag_seconds = max(0.0, lag)
+            self.metrics.event_loop_lag.set(self.event_loop_lag_seconds)
             self.metrics.hit_ratio.sample()
             if lag > GAP_SECONDS:
                 for loop in self.loops.values():

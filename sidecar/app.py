@@ -1,0 +1,105 @@
+"""The composition root: builds everything, owns every lifetime and the order of stop."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+
+from sidecar.api import create_api
+from sidecar.boundary import PARSER_LIMIT_BYTES
+from sidecar.clock import Clock, SystemClock
+from sidecar.config import Settings
+from sidecar.listeners import BACKLOG, bind_tcp, bind_unix, close_all
+from sidecar.ops import Phase, create_ops
+from sidecar.redaction import Redactor
+from sidecar.service import PreCacheService
+
+KEEP_ALIVE_SECONDS: Final = 75.0
+OPS_DRAIN_SECONDS: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Sidecar:
+    """The whole process but for signals and logging: `run` serves until `stop` is set."""
+
+    def __init__(self, settings: Settings, *, redactor: Redactor, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._phase = Phase()
+        self.service = PreCacheService(settings, clock=self._clock, redactor=redactor)
+        self.api_addresses: list[str] = []
+        self.ops_addresses: list[str] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then stop in order: loops, linger, listeners, fetches.
+
+        Raises SettingsError when a port or socket cannot be had.
+        """
+        async with AsyncExitStack() as stack:
+            api, ops = self._bind(stack)
+            await self.service.start()
+            stack.push_async_callback(self.service.stop)
+            self.ops_addresses = await self._serve(
+                stack, create_ops(self.service, self._phase), ops, OPS_DRAIN_SECONDS
+            )
+            app = create_api(self.service, unix_socket=self._settings.api.unix_socket is not None)
+            self.api_addresses = await self._serve(stack, app, api, self._settings.shutdown.drain_seconds)
+            log.info("listening", extra={"api": self.api_addresses, "ops": self.ops_addresses})
+            await self._until(stop)
+            self._phase.stopping = True
+            log.info("stopping", extra={"linger_seconds": self._settings.shutdown.linger_seconds})
+            await self.service.stop_loops()
+            await self._clock.sleep(self._settings.shutdown.linger_seconds)
+
+    def _bind(self, stack: AsyncExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Bind before anything starts, so that a taken port ends the start at once."""
+        api, ops = self._settings.api, self._settings.ops
+        if api.unix_socket is not None:
+            api_sockets = [bind_unix(api.unix_socket, api.unix_socket_mode)]
+        else:
+            api_sockets = bind_tcp("api", api.host, api.port)
+        stack.callback(close_all, api_sockets)
+        ops_sockets = bind_tcp("ops", ops.host, ops.port)
+        stack.callback(close_all, ops_sockets)
+        return api_sockets, ops_sockets
+
+    async def _serve(
+        self, stack: AsyncExitStack, app: web.Application, sockets: Sequence[socket.socket], drain: float
+    ) -> list[str]:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            max_line_size=PARSER_LIMIT_BYTES,
+            max_field_size=PARSER_LIMIT_BYTES,
+            shutdown_timeout=drain,
+        )
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        for one in sockets:
+            await web.SockSite(runner, one, backlog=BACKLOG).start()
+        return [_address(one) for one in sockets]
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        """Wait for the stop; a loop that ends by itself ends the process, nothing runs half-alive."""
+        stopped = asyncio.create_task(stop.wait())
+        broken = asyncio.create_task(self.service.wait_broken())
+        try:
+            await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
+            if broken.done():
+                broken.result()
+        finally:
+            stopped.cancel()
+            broken.cancel()
+
+
+def _address(bound: socket.socket) -> str:
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{bound.getsockname()}"
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"

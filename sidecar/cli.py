@@ -1,0 +1,147 @@
+"""The `mc-sidecar` command: serve (the default), check-config, demo."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from sidecar.config import Settings, secrets_of
+from sidecar.config_file import load_settings
+from sidecar.errors import SettingsError
+from sidecar.redaction import Redactor
+from sidecar.version import __version__
+from sidecar.yaml_file import scalar
+
+CONFIG_VARIABLE: Final = "MC_SIDECAR_CONFIG"
+BAD_SETTINGS: Final = 2
+FAILED: Final = 1
+
+_OVERRIDES: Final = {
+    "log_level": "log.level",
+    "api_port": "api.port",
+    "ops_port": "ops.port",
+    "allow_non_loopback": "api.allow_non_loopback",
+}
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 for a failure, 2 for settings that cannot be used."""
+    options = _parser().parse_args(arguments)
+    given = {key: getattr(options, name) for name, key in _OVERRIDES.items() if hasattr(options, name)}
+    overrides = {key: scalar(value) if isinstance(value, str) else value for key, value in given.items()}
+    try:
+        command = {"check-config": _check_config, "demo": _demo}.get(options.command, _serve)
+        return command(options, overrides)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            sys.stderr.write(f"mc-sidecar: {mistake}\n")
+        return BAD_SETTINGS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mc-sidecar", description="Keeps Solana token market caps warm.")
+    parser.add_argument("--version", action="version", version=f"mc-sidecar {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve until SIGTERM (the default)")
+    check = commands.add_parser("check-config", help="check the settings and exit")
+    demo = commands.add_parser("demo", help="serve against a simulated market")
+    demo.add_argument("--seed", type=int, default=1, help="which market; the same seed, the same market")
+    demo.add_argument("--tokens", type=int, default=300, help="how many tokens the market has")
+    for one in (parser, serve, check, demo):
+        _add_settings_flags(one)
+    return parser
+
+
+def _add_settings_flags(parser: argparse.ArgumentParser) -> None:
+    """Take the flags before the command and after it; one that is not given leaves no trace."""
+
+    def add(flag: str, metavar: str, text: str) -> None:
+        parser.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS)
+
+    add("--config", "FILE", f"the settings; without it the file that ${CONFIG_VARIABLE} names, or the defaults")
+    add("--log-level", "LEVEL", "debug, info, warning or error")
+    add("--api-port", "PORT", "the application's port; 0 takes a free one")
+    add("--ops-port", "PORT", "the operator's port; 0 takes a free one")
+    parser.add_argument(
+        "--allow-non-loopback",
+        action="store_true",
+        help="let api.host be an address that others can reach",
+        default=argparse.SUPPRESS,
+    )
+
+
+def _settings(options: argparse.Namespace, overrides: Mapping[str, Any]) -> Settings:
+    named = getattr(options, "config", None) or os.environ.get(CONFIG_VARIABLE)
+    return load_settings(Path(named) if named else None, environ=os.environ, overrides=overrides)
+
+
+def _check_config(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
+    settings = _settings(options, overrides)
+    origin = settings.popular_path or "the built-in list"
+    sys.stdout.write(f"the settings are good; {len(settings.popular)} popular tokens from {origin}\n")
+    return 0
+
+
+def _serve(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
+    return _run(_serving(_settings(options, overrides)))
+
+
+def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
+    async def demo() -> int:
+        from sidecar.demo import Market, serve  # noqa: PLC0415 - only the demo pays for its import
+
+        async with serve(Market(seed=options.seed, tokens=options.tokens)) as base_urls:
+            sources = {f"sources.{source}.base_url": url for source, url in base_urls.items()}
+            return await _serving(_settings(options, {**overrides, **sources}))
+
+    return _run(demo())
+
+
+def _run(work: Any) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code: int = runner.run(work)
+        return code
+
+
+async def _serving(settings: Settings) -> int:
+    from sidecar.app import Sidecar  # noqa: PLC0415 - check-config does without the web framework
+    from sidecar.logs import configure_logging, format_in_effect  # noqa: PLC0415 - same
+
+    redactor = Redactor(secrets_of(settings))
+    log_format = format_in_effect(settings, terminal=sys.stderr.isatty())
+    configure_logging(settings.log.level, log_format, redactor)
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        _handle_signals(stop, stack)
+        try:
+            await Sidecar(settings, redactor=redactor).run(stop)
+        except SettingsError:
+            raise
+        except Exception:
+            log.exception("mc-sidecar broke down")
+            return FAILED
+    return 0
+
+
+def _handle_signals(stop: asyncio.Event, stack: AsyncExitStack) -> None:
+    """SIGTERM and SIGINT stop in order; the second one exits now."""
+    loop = asyncio.get_running_loop()
+
+    def stop_now_or_in_order(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_now_or_in_order, number)
+        stack.callback(loop.remove_signal_handler, number)

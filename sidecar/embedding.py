@@ -1,0 +1,47 @@
+"""The embeddable API: one service for the whole process, started and stopped by the application."""
+
+import os
+from pathlib import Path
+
+from sidecar.config import Settings
+from sidecar.config_file import load_settings
+from sidecar.config_rules import contradictions
+from sidecar.errors import SettingsError
+from sidecar.service import PreCacheService
+
+_service: PreCacheService | None = None
+
+
+async def start_precache_service(config: str | os.PathLike[str] | Settings | None = None) -> PreCacheService:
+    """Return the running service, starting it with these settings when there is none.
+
+    `config` is the path of a settings file, a `Settings`, or None for the defaults with the eleven popular
+    tokens. While a service runs it is returned whatever `config` says. Raises SettingsError.
+    """
+    global _service  # noqa: PLW0603 - the one handle that this API is about
+    if _service is None:
+        service = PreCacheService(_settings(config))
+        await service.start()
+        _service = service
+    return _service
+
+
+def get_precache_service() -> PreCacheService | None:
+    """Return the running service, None when it is not started."""
+    return _service
+
+
+async def stop_precache_service() -> None:
+    """Stop the service; harmless when there is none."""
+    global _service
+    service, _service = _service, None
+    if service is not None:
+        await service.stop()
+
+
+def _settings(config: str | os.PathLike[str] | Settings | None) -> Settings:
+    if not isinstance(config, Settings):
+        return load_settings(None if config is None else Path(config), environ=os.environ)
+    if mistakes := [text for _, text in contradictions(config)]:
+        raise SettingsError(mistakes)
+    return config

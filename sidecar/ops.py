@@ -1,0 +1,118 @@
+"""The operator's listener: metrics, probes, status. Read-only, and nothing on it is secret."""
+
+import platform
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from sidecar.boundary import boundary, check_size
+from sidecar.config import redacted
+from sidecar.loops import Loop
+from sidecar.models import Lane
+from sidecar.service import PreCacheService
+from sidecar.upstream import Upstream
+from sidecar.version import __version__
+
+
+class Phase:
+    """Where the process is in its life: the readiness probe's only condition."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+
+
+SERVICE: Final = web.AppKey("service", PreCacheService)
+PHASE: Final = web.AppKey("phase", Phase)
+
+
+def create_ops(service: PreCacheService, phase: Phase) -> web.Application:
+    """Build the operator's routes."""
+    app = web.Application(middlewares=[boundary(service.metrics.hot, check_size)])
+    app[SERVICE] = service
+    app[PHASE] = phase
+    app.add_routes(
+        [
+            web.get("/metrics", make_aiohttp_handler(service.registry)),
+            web.get("/startupz", startupz),
+            web.get("/livez", livez),
+            web.get("/readyz", readyz),
+            web.get("/status", status),
+        ]
+    )
+    return app
+
+
+async def startupz(request: web.Request) -> web.Response:
+    """200 once each popular mint has been answered once or the start-up deadline has passed."""
+    service = request.app[SERVICE]
+    return _probe(
+        service.is_warm(),
+        {
+            "popular_unanswered": service.unanswered,
+            "startup_deadline_seconds": service.settings.refresh.startup_deadline_seconds,
+        },
+    )
+
+
+async def livez(request: web.Request) -> web.Response:
+    """503 only when a loop has stopped beating."""
+    service = request.app[SERVICE]
+    stuck = {
+        name: round(loop.overdue_seconds(), 3)
+        for name, loop in service.loops.items()
+        if loop.overdue_seconds() > 0
+    }
+    return _probe(not stuck, {"stuck_loops": stuck, "event_loop_lag_seconds": service.event_loop_lag_seconds})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """200 from start-up to shutdown, whatever the upstreams do."""
+    stopping = request.app[PHASE].stopping
+    return _probe(not stopping, {"stopping": stopping})
+
+
+async def status(request: web.Request) -> web.Response:
+    """Version, settings in effect, each source's health, each loop's last run."""
+    service = request.app[SERVICE]
+    loops = {name: _loop(loop) for name, loop in service.loops.items()}
+    return _json(
+        {
+            "version": __version__,
+            "python": platform.python_version(),
+            "started_at": service.started_unix,
+            "statistics": service.get_stats(),
+            "sources": {name: _source(one) for name, one in service.engine.upstreams.items()},
+            "loops": loops,
+            "settings": redacted(service.settings),
+        }
+    )
+
+
+def _source(upstream: Upstream) -> dict[str, Any]:
+    return {
+        "circuit": upstream.breaker.state,
+        "last_error": upstream.last_error,
+        "last_success": upstream.last_success_unix,
+        "requests_per_minute": upstream.budget.requests_per_minute,
+        "retry_in_seconds": round(upstream.retry_in(Lane.MISS), 3),
+    }
+
+
+def _loop(loop: Loop) -> dict[str, Any]:
+    return {
+        "last_run": loop.last_run_unix,
+        "last_success": loop.last_success_unix,
+        "last_seconds": loop.last_seconds,
+        "overdue_seconds": max(0.0, round(loop.overdue_seconds(), 3)),
+    }
+
+
+def _probe(good: bool, conditions: dict[str, Any]) -> web.Response:  # noqa: FBT001 - a probe is one bit
+    return _json({"ok": good, **conditions}, status=200 if good else 503)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return web.Response(status=status, body=msgspec.json.encode(value), headers=headers)
