@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import ProcessCollector
 
 from sidecar.api import create_api
 from sidecar.boundary import PARSER_LIMIT_BYTES
@@ -32,6 +33,7 @@ class Sidecar:
         self._clock = clock or SystemClock()
         self._phase = Phase()
         self.service = PreCacheService(settings, clock=self._clock, redactor=redactor)
+        ProcessCollector(registry=self.service.registry)  # here and not in the service, which may be embedded
         self.api_addresses: list[str] = []
         self.ops_addresses: list[str] = []
 
