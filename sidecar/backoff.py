@@ -37,7 +37,8 @@ class OmissionBackoff:
         if known is None or now >= known.until:
             times = 0 if known is None else known.times + 1
             pause = min(LONGEST_BACKOFF_SECONDS, self._first_seconds * 2 ** min(times, 32))
-            self._entries[key] = _Entry(now + pause, times, shortfall)
+            known = _Entry(now + pause, times, shortfall)
+        self._entries[key] = known._replace(shortfall=shortfall)
 
     def shortfall(self, source: str, mint: Mint) -> Shortfall | None:
         """Return what the source last fell short by while it is not to be asked for the mint alone."""

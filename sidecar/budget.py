@@ -13,7 +13,6 @@ from sidecar.models import Lane
 BURST_SECONDS: Final = 10.1
 MINUTE_SECONDS: Final = 60.1
 """A tenth of a second longer than the promise: what counts is when calls arrive, not when they leave."""
-LONGEST_RETRY_AFTER_SECONDS: Final = 300.0
 FIRST_BACKOFF_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 60.0
 
@@ -33,7 +32,7 @@ class Budget:
         self._begun: deque[float] = deque(maxlen=requests_per_minute)
         self._blocked_until = 0.0
         self._refusals = 0
-        self.waited_seconds = 0.0
+        self._backing_off_until = 0.0
 
     @property
     def requests_per_minute(self) -> int:
@@ -55,7 +54,7 @@ class Budget:
     def delay(self, lane: Lane) -> float:
         """Seconds until a call of this lane may begin; 0 means now."""
         now = self._clock.monotonic()
-        free = max((self._free_at(limit, window) for limit, window in self._limits(lane)), default=now)
+        free = max(self._free_at(limit, window) for limit, window in self._limits(lane))
         return max(0.0, free - now, self._blocked_until - now)
 
     def _free_at(self, limit: int, window: float) -> float:
@@ -70,9 +69,10 @@ class Budget:
         horizon = self._clock.monotonic() + within_seconds
         if self._blocked_until > horizon:
             return 0
-        return min(
+        free = min(
             limit - sum(begun + window > horizon for begun in self._begun) for limit, window in self._limits(lane)
         )
+        return max(0, free)
 
     async def wait(self, lane: Lane, most_seconds: float) -> float:
         """Wait for a free slot without taking it; return 0.0, or the delay when it would take too long.
@@ -84,17 +84,21 @@ class Budget:
             if self._clock.monotonic() - started + delay > most_seconds:
                 return delay
             await self._clock.sleep(delay + _LANE_STEP_SECONDS * lane)
-            self.waited_seconds += delay
         return 0.0
 
     def refused(self, retry_after: float | None) -> None:
-        """Back off after a 429: doubling, with jitter, at least what the upstream asked for within reason."""
-        if self._blocked_until > self._clock.monotonic():
+        """Back off after a 429: doubling, with jitter, at least as long as the upstream asked for.
+
+        Calls that were under way together and are refused together double it once.
+        """
+        self.block(retry_after or 0.0)
+        now = self._clock.monotonic()
+        if now < self._backing_off_until:
             return
         backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._refusals)
         self._refusals = min(self._refusals + 1, 10)
-        asked = min(retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS)
-        self.block(max(backoff * random.uniform(1.0, 1.25), asked))
+        self._backing_off_until = now + backoff
+        self.block(backoff * random.uniform(1.0, 1.25))
 
     def accepted(self) -> None:
         """Forget earlier refusals: the upstream answered."""
@@ -108,7 +112,8 @@ class Budget:
 class CallSlots:
     """Upstream calls at once, over all sources.
 
-    Background work may use all but one, and one source all but two: what hangs cannot starve the rest.
+    Background work may use all but one, and one source all but two: what hangs cannot starve the rest. Of a
+    source's calls, too, background work leaves one to misses.
     """
 
     def __init__(self, max_concurrent: int) -> None:
@@ -116,14 +121,17 @@ class CallSlots:
         self._background = asyncio.Semaphore(max(1, max_concurrent - 1))
         self._per_source_limit = max(1, max_concurrent - 2)
         self._per_source: dict[str, asyncio.Semaphore] = {}
+        self._background_per_source: dict[str, asyncio.Semaphore] = {}
 
     @asynccontextmanager
     async def hold(self, source: str, lane: Lane) -> AsyncIterator[None]:
         """Hold a slot for one call to a source, one of the configured ones."""
-        own = self._per_source.setdefault(source, asyncio.Semaphore(self._per_source_limit))
+        limit = self._per_source_limit
+        needed = [self._per_source.setdefault(source, asyncio.Semaphore(limit)), self._all]
+        if lane is not Lane.MISS:  # first, so that what waits for them holds nothing a miss needs
+            share = asyncio.Semaphore(max(1, limit - 1))
+            needed = [self._background_per_source.setdefault(source, share), self._background, *needed]
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(own)
-            if lane is not Lane.MISS:
-                await stack.enter_async_context(self._background)
-            await stack.enter_async_context(self._all)
+            for semaphore in needed:
+                await stack.enter_async_context(semaphore)
             yield

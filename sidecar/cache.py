@@ -68,7 +68,7 @@ class PinnedCache(Generic[V]):
     def pop(self, mint: Mint) -> V | None:
         """Let go of a mint."""
         found = self._pinned.pop(mint, None)
-        return found if found is not None else self._pop_other(mint)
+        return found if found is not None else self._others.pop(mint, None)
 
     def pin(self, mints: frozenset[Mint]) -> None:
         """Make exactly these mints the pinned ones, keeping every value."""
@@ -78,14 +78,8 @@ class PinnedCache(Generic[V]):
             if (value := self._pinned.pop(mint, None)) is not None:
                 self._others[mint] = value
         for mint in arriving:
-            if (value := self._pop_other(mint)) is not None:
+            if (value := self._others.pop(mint, None)) is not None:
                 self._pinned[mint] = value
-
-    def _pop_other(self, mint: Mint) -> V | None:
-        try:
-            return self._others.pop(mint, None)
-        except KeyError:  # expired between the look-up and the removal inside pop
-            return None
 
 
 class Entry:

@@ -32,8 +32,8 @@ class BelievedSupply(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def for_market_cap(self) -> Decimal | None:
-        """The supply behind the market cap: circulating where known, else total."""
-        return self.total if self.circulating is None else self.circulating
+        """The supply behind the market cap: circulating where known, else total; None when there is nothing."""
+        return (self.total if self.circulating is None else self.circulating) or None
 
 
 def is_remembered(received: Instant | None, now: Instant) -> bool:
@@ -91,8 +91,6 @@ def _is_credible(circulating: Decimal, total: Decimal | None) -> bool:
 def _total(facts: Facts, now: Instant) -> tuple[Decimal | None, str | None, bool]:
     chain, figure = facts.chain, facts.source_total
     if chain is not None and is_remembered(chain.received, now):
-        if chain.total <= 0:
-            return None, None, False
         total, certain = _scaled_total(chain, figure, now)
         return total, CHAIN, certain
     if figure is not None and is_remembered(figure.received, now):

@@ -11,45 +11,46 @@ from sidecar.metrics import Tier
 from sidecar.models import Mint
 
 SLICES: Final = 12
-"""Request counts of tracked mints are kept in this many slices of the window."""
+"""Request counts are kept in this many slices of the window."""
 CANDIDATES_PER_PLACE: Final = 20
 FEWEST_CANDIDATES: Final = 1000
 
 
 class Demand:
-    """How often a tracked mint was asked for within the window, to a slice's precision."""
+    """How often a mint was asked for within the window, to a slice's precision, and when exactly it last was."""
 
-    __slots__ = ("_counts", "_slice")
+    __slots__ = ("_counts", "_recent", "_slice", "_window_seconds")
 
-    def __init__(self, requests: int, now_slice: int) -> None:
+    def __init__(self, *, window_seconds: float, min_requests: int, now: float) -> None:
+        self._window_seconds = window_seconds
+        self._recent: deque[float] = deque(maxlen=min_requests)
         self._counts = [0] * SLICES
-        self._slice = now_slice
-        self._counts[now_slice % SLICES] = requests
+        self._slice = self._slice_of(now)
 
-    def add(self, now_slice: int) -> None:
-        """Count one request."""
-        self._forget(now_slice)
-        self._counts[now_slice % SLICES] += 1
+    def add(self, now: float, requests: int = 1) -> None:
+        """Count requests."""
+        self._recent.append(now)
+        self._forget(now)
+        self._counts[self._slice % SLICES] += requests
 
-    def total(self, now_slice: int) -> int:
+    def total(self, now: float) -> int:
         """Return the requests within the window."""
-        self._forget(now_slice)
+        self._forget(now)
         return sum(self._counts)
 
-    def _forget(self, now_slice: int) -> None:
+    def is_wanted(self, now: float) -> bool:
+        """Tell whether the last `min_requests` requests all came within the window."""
+        recent = self._recent
+        return len(recent) == recent.maxlen and now - recent[0] <= self._window_seconds
+
+    def _slice_of(self, now: float) -> int:
+        return int(now * SLICES / self._window_seconds)
+
+    def _forget(self, now: float) -> None:
+        now_slice = self._slice_of(now)
         for passed in range(self._slice + 1, min(now_slice, self._slice + SLICES) + 1):
             self._counts[passed % SLICES] = 0
         self._slice = max(now_slice, self._slice)
-
-
-class Candidate:
-    """A mint that is not tracked yet: its demand, and when exactly its last few requests came."""
-
-    __slots__ = ("demand", "recent")
-
-    def __init__(self, min_requests: int, now_slice: int) -> None:
-        self.demand = Demand(0, now_slice)
-        self.recent: deque[float] = deque(maxlen=min_requests)
 
 
 class Tracker:
@@ -78,7 +79,7 @@ class Tracker:
         self._requested: dict[Mint, Demand] = {}
         self._trending: dict[Mint, Demand] = {}
         candidates = max(FEWEST_CANDIDATES, CANDIDATES_PER_PLACE * max_tokens)
-        self._candidates: LRUCache[Mint, Candidate] = LRUCache(candidates)
+        self._candidates: LRUCache[Mint, Demand] = LRUCache(candidates)
         self.mints: frozenset[Mint] = frozenset()
         """All tracked mints."""
         self.set_popular(popular)
@@ -99,25 +100,27 @@ class Tracker:
 
     def request(self, mint: Mint) -> bool:
         """Count a request for a mint. True when the tracked set changed because of it."""
+        now = self._clock.monotonic()
         demand = self._popular.get(mint) or self._requested.get(mint)
         if demand is not None:
-            demand.add(self._slice())
+            demand.add(now)
             return False
         trending = self._trending.get(mint)
-        if trending is not None:
-            trending.add(self._slice())
-            if trending.total(self._slice()) < self._min_requests:
-                return False
-            self._requested[mint] = self._trending.pop(mint)
-            return True
-        return self._request_candidate(mint)
+        if trending is None:
+            return self._request_candidate(mint, now)
+        trending.add(now)
+        if not trending.is_wanted(now):
+            return False
+        self._requested[mint] = self._trending.pop(mint)
+        return True
 
     def set_popular(self, popular: Iterable[Mint]) -> None:
-        """Take a new popular list, at most `max_tokens` long. Who left it stays only by its own merit."""
+        """Take a new popular list, at most `max_tokens` long. Who left it stays only when still wanted."""
         wanted = list(dict.fromkeys(popular))[: self._max_tokens]
         known = {**self._trending, **self._requested, **self._popular}
-        now = self._slice()
-        self._popular = {mint: known.get(mint) or Demand(0, now) for mint in wanted}
+        now = self._clock.monotonic()
+        self._requested |= {mint: demand for mint, demand in self._popular.items() if demand.is_wanted(now)}
+        self._popular = {mint: known.get(mint) or self._new_demand() for mint in wanted}
         for tier in (self._requested, self._trending):
             for mint in wanted:
                 tier.pop(mint, None)
@@ -125,45 +128,46 @@ class Tracker:
 
     def set_trending(self, trending: Sequence[Mint]) -> None:
         """Take a new trending list, best first: the first of it that find a free place are kept."""
-        now, old = self._slice(), self._trending
+        old = self._trending
         free = self._max_tokens - len(self._popular) - len(self._requested)
         places = max(0, min(self._trending_tokens, free))
         new = [m for m in dict.fromkeys(trending) if m not in self._popular and m not in self._requested]
-        self._trending = {mint: old.get(mint) or Demand(0, now) for mint in new[:places]}
+        self._trending = {mint: old.get(mint) or self._new_demand() for mint in new[:places]}
         self._enforce_cap()
 
     def restore_requested(self, mints: Iterable[tuple[Mint, int]]) -> None:
         """Take back requested mints with their counts, as many as there are free places."""
-        now = self._slice()
         for mint, requests in mints:
             if mint not in self.mints and len(self.mints) < self._max_tokens:
-                self._requested[mint] = Demand(requests, now)
+                demand = self._requested[mint] = self._new_demand()
+                demand.add(self._clock.monotonic(), requests)
                 self._enforce_cap()
 
     def requests(self, mint: Mint) -> int:
         """Return how often a tracked mint was asked for within the window, 0 for others."""
         demand = self._popular.get(mint) or self._requested.get(mint) or self._trending.get(mint)
-        return 0 if demand is None else demand.total(self._slice())
+        return 0 if demand is None else demand.total(self._clock.monotonic())
 
     def by_demand(self) -> list[Mint]:
         """All tracked mints, the most requested first."""
         return sorted(self.mints, key=lambda mint: (-self.requests(mint), mint))
 
-    def _slice(self) -> int:
-        return int(self._clock.monotonic() * SLICES / self._window_seconds)
+    def _new_demand(self) -> Demand:
+        return Demand(
+            window_seconds=self._window_seconds,
+            min_requests=self._min_requests,
+            now=self._clock.monotonic(),
+        )
 
-    def _request_candidate(self, mint: Mint) -> bool:
+    def _request_candidate(self, mint: Mint, now: float) -> bool:
         """Count a request for an untracked mint; the `min_requests`-th within the window makes it join."""
-        now = self._clock.monotonic()
-        candidate: Candidate | None = self._candidates.get(mint)
+        candidate: Demand | None = self._candidates.get(mint)
         if candidate is None:
-            candidate = self._candidates[mint] = Candidate(self._min_requests, self._slice())
-        candidate.demand.add(self._slice())
-        candidate.recent.append(now)
-        wanted = len(candidate.recent) == self._min_requests
-        if not wanted or now - candidate.recent[0] > self._window_seconds:
+            candidate = self._candidates[mint] = self._new_demand()
+        candidate.add(now)
+        if not candidate.is_wanted(now):
             return False
-        self._requested[mint] = candidate.demand
+        self._requested[mint] = candidate
         self._enforce_cap(newest=mint)
         if mint not in self.mints:
             return False
@@ -175,7 +179,7 @@ class Tracker:
         excess = self._tracked_count() - self._max_tokens
         for mint in list(self._trending)[::-1][: max(0, excess)]:
             del self._trending[mint]
-        now = self._slice()
+        now = self._clock.monotonic()
         while self._tracked_count() > self._max_tokens and self._requested:
             del self._requested[
                 min(self._requested, key=lambda mint: (self._requested[mint].total(now), mint != newest))

@@ -123,9 +123,9 @@ class Upstream:
         most = 0.0 if lane is Lane.MISS else LONGEST_BACKGROUND_WAIT_SECONDS
         while True:
             self._check_circuit()
-            waited_before = self.budget.waited_seconds
+            began = self._clock.monotonic()
             delay = await self.budget.wait(lane, most)
-            self._metrics.upstream_budget_wait.labels(self.name).inc(self.budget.waited_seconds - waited_before)
+            self._metrics.upstream_budget_wait.labels(self.name).inc(self._clock.monotonic() - began)
             if delay:
                 raise NotAskedError(self.name, "budget", delay)
             async with self._slots.hold(self.name, lane):

@@ -4,7 +4,7 @@
 says what to serve and what to remember.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -109,10 +109,10 @@ def value(
     facts, refused_supplies = learn_from_quotes(facts, quotes, now)
     supply = believed_supply(facts, now)
     judged = [judge(quote, supply, policy) for quote in quotes]
-    chosen = choose(judged)
-    jump = chosen is not None and _is_jump(chosen, facts, now, policy)
-    if chosen is not None and jump:
-        chosen = _outvoted(chosen, judged) or chosen
+    first = chosen = choose(judged)
+    jump = first is not None and _is_jump(first, facts, now, policy)
+    if first is not None and jump:
+        chosen = _outvoted(first, judged) or first
     confirmed = chosen is not None and (not jump or _is_confirmed(chosen, judged))
     settled = chosen is not None and chosen.grade == "good" and confirmed
     if more and not (settled and supply.for_market_cap is not None):
@@ -124,10 +124,13 @@ def value(
     if jump and not confirmed and not (_confirms_itself(chosen, facts) or not has_value):
         return _held(chosen, judged, facts, refusals)
     comparison, disagreeing = _compare(chosen, judged, facts, policy)
-    refusals += [(source, _DISAGREEMENT) for source in disagreeing]
+    reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
+    if first is not None and first is not chosen:
+        reasons[first.quote.source] = _JUMP
+    refusals += reasons.items()
     facts = _accepted(chosen, facts, comparison)
     cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
-    seen = _seen(judged, chosen, dict.fromkeys(disagreeing, _DISAGREEMENT))
+    seen = _seen(judged, chosen, reasons)
     received = chosen.quote.received
     return Valuation(kind="priced", facts=facts, cap=cap, received=received, seen=seen, refusals=tuple(refusals))
 
@@ -165,14 +168,12 @@ def _judge_liquidity(quote: Quote, cap: Decimal | None, policy: Policy) -> Judge
 
 
 def choose(judged: Sequence[Judged]) -> Judged | None:
-    """Choose the quote to serve (design 4.6): the first good one, unless a thin one before it contradicts."""
+    """Choose the quote to serve (design 4.6): the first one, or where it is thin a good one that agrees."""
     first = next((entry for entry in judged if entry.usable), None)
     if first is None or first.grade == "good":
         return first
-    good = next((entry for entry in judged if entry.grade == "good"), None)
-    if good is not None and _within(first.price, good.price, THIN_GIVES_WAY_FACTOR):
-        return good
-    return first
+    good = (entry for entry in judged if entry.grade == "good")
+    return next((entry for entry in good if _within(first.price, entry.price, THIN_GIVES_WAY_FACTOR)), first)
 
 
 def _within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
@@ -220,7 +221,7 @@ def _held(
     return Valuation(
         kind="held",
         facts=msgspec.structs.replace(facts, held_upwards=upwards, unpriced_since=None),
-        seen=_seen(judged, None, {chosen.quote.source: "jump"}),
+        seen=_seen(judged, None, {chosen.quote.source: _JUMP}),
         refusals=(*refusals, (chosen.quote.source, _JUMP)),
     )
 
@@ -315,7 +316,9 @@ def _market_cap(
     )
 
 
-def _seen(judged: Sequence[Judged], chosen: Judged | None, reasons: dict[str, str]) -> tuple[SeenQuote, ...]:
+def _seen(
+    judged: Sequence[Judged], chosen: Judged | None, reasons: Mapping[str, RefusalReason]
+) -> tuple[SeenQuote, ...]:
     return tuple(
         SeenQuote(
             source=entry.quote.source,
@@ -330,7 +333,7 @@ def _seen(judged: Sequence[Judged], chosen: Judged | None, reasons: dict[str, st
 
 
 def _why_not_taken(entry: Judged) -> str:
-    return entry.reason or ("no price" if entry.grade == "silent" else "an earlier source was taken")
+    return entry.reason or ("no price" if entry.grade == "silent" else "another source was taken")
 
 
 def _float(number: Decimal | None) -> float | None:
