@@ -317,13 +317,16 @@ class Round:
     def _settle_rider(self, mint: Mint) -> None:
         if not any(self._answers[mint].values()) or self._is_outdated(mint):
             return
-        result = self._value(mint, more=True)
+        result = self._value(mint, more=self._could_ask_more(mint))
         if result.jump:
             result = self._value(mint, more=False)
         if result.kind in {"priced", "held"}:
             if not self._counted_rider(mint):
                 self._count_token("updated")
             self._publish(mint, result)
+
+    def _could_ask_more(self, mint: Mint) -> bool:
+        return any(self._may_ride(source, mint) for source in self._desk.sources)
 
     def _counted_rider(self, mint: Mint) -> bool:
         mark = (mint, "", "")

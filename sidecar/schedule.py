@@ -9,6 +9,8 @@ from sidecar.models import Mint
 
 JITTER: Final = 0.05
 """Jitter only shortens an interval, so that no token gets older than promised."""
+AHEAD: Final = 0.5
+"""Who is due within this share of the interval is refreshed along, so that due times gather in few calls."""
 RETRY_SECONDS: Final = 30.0
 HELD_SECONDS: Final = 60.0
 
@@ -47,8 +49,11 @@ class Schedule:
             self._due[mint] = self._clock.monotonic() + seconds
 
     def due(self) -> set[Mint]:
-        """Return the mints due now, or so soon that waking again for them would be a waste."""
-        soon = self._clock.monotonic() + self._interval_seconds * JITTER
+        """Return the mints due now, and those due soon; nothing while nobody is due now."""
+        now = self._clock.monotonic()
+        if min(self._due.values(), default=now + 1) > now + self._interval_seconds * JITTER:
+            return set()
+        soon = now + self._interval_seconds * AHEAD
         return {mint for mint, due in self._due.items() if due <= soon}
 
     def next_due_in(self) -> float:
