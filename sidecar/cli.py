@@ -1,4 +1,4 @@
-"""The `mc-sidecar` command: serve (the default), check-config, demo."""
+"""The `mc-sidecar` command: serve (the default), check-config, demo, wait, healthcheck."""
 
 import argparse
 import asyncio
@@ -6,13 +6,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
+from sidecar.clock import SystemClock
 from sidecar.config import Settings, secrets_of
 from sidecar.config_file import load_settings
 from sidecar.errors import SettingsError
@@ -21,6 +22,9 @@ from sidecar.version import __version__
 from sidecar.yaml_file import scalar
 
 CONFIG_VARIABLE: Final = "MC_SIDECAR_CONFIG"
+"""Settings files, separated by colons: the first one that exists is read. An image has a default to fall back on."""
+POPULAR_VARIABLE: Final = "MC_SIDECAR_POPULAR"
+"""A popular list that is used in place of `popular_file` where it exists: an optional ConfigMap."""
 BAD_SETTINGS: Final = 2
 FAILED: Final = 1
 
@@ -28,7 +32,10 @@ _OVERRIDES: Final = {
     "log_level": "log.level",
     "api_port": "api.port",
     "ops_port": "ops.port",
+    "snapshot_path": "snapshot.path",
     "allow_non_loopback": "api.allow_non_loopback",
+    "snapshot_path": "snapshot.path",
+    "linger_seconds": "shutdown.linger_seconds",
 }
 
 log = logging.getLogger(__name__)
@@ -40,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = {key: getattr(options, name) for name, key in _OVERRIDES.items() if hasattr(options, name)}
     overrides = {key: scalar(value) if isinstance(value, str) else value for key, value in given.items()}
     try:
-        command = {"check-config": _check_config, "demo": _demo}.get(options.command, _serve)
-        return command(options, overrides)
+        return _COMMANDS[options.command or "serve"](options, overrides)
     except SettingsError as error:
         for mistake in error.mistakes:
             sys.stderr.write(f"mc-sidecar: {mistake}\n")
@@ -57,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="serve against a simulated market")
     demo.add_argument("--seed", type=int, default=1, help="which market; the same seed, the same market")
     demo.add_argument("--tokens", type=int, default=300, help="how many tokens the market has")
-    for one in (parser, serve, check, demo):
+    wait = commands.add_parser("wait", help="wait until the running sidecar is warm")
+    wait.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="at most this long; 30")
+    health = commands.add_parser("healthcheck", help="exit with 0 when the running sidecar is live, else with 1")
+    for one in (parser, serve, check, demo, wait, health):
         _add_settings_flags(one)
     return parser
 
@@ -68,10 +77,13 @@ def _add_settings_flags(parser: argparse.ArgumentParser) -> None:
     def add(flag: str, metavar: str, text: str) -> None:
         parser.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS)
 
-    add("--config", "FILE", f"the settings; without it the file that ${CONFIG_VARIABLE} names, or the defaults")
+    add("--config", "FILE", f"the settings; else the file that ${CONFIG_VARIABLE} names, else the defaults")
     add("--log-level", "LEVEL", "debug, info, warning or error")
     add("--api-port", "PORT", "the application's port; 0 takes a free one")
     add("--ops-port", "PORT", "the operator's port; 0 takes a free one")
+    add("--snapshot-path", "FILE", "where what is in memory survives a restart")
+    add("--snapshot-path", "FILE", "where values survive a restart of the process")
+    add("--linger-seconds", "SECONDS", "how long requests are answered as before after SIGTERM")
     parser.add_argument(
         "--allow-non-loopback",
         action="store_true",
@@ -81,8 +93,18 @@ def _add_settings_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace, overrides: Mapping[str, Any]) -> Settings:
-    named = getattr(options, "config", None) or os.environ.get(CONFIG_VARIABLE)
-    return load_settings(Path(named) if named else None, environ=os.environ, overrides=overrides)
+    popular = os.environ.get(POPULAR_VARIABLE)
+    if popular and Path(popular).exists():
+        overrides = {"popular_file": str(Path(popular).absolute()), **overrides}
+    return load_settings(_settings_file(options), environ=os.environ, overrides=overrides)
+
+
+def _settings_file(options: argparse.Namespace) -> Path | None:
+    """Return the file that the flag or the environment names; when none of several exists, the first."""
+    if named := getattr(options, "config", None):
+        return Path(named)
+    paths = [Path(path) for path in os.environ.get(CONFIG_VARIABLE, "").split(os.pathsep) if path]
+    return next((path for path in paths if path.exists()), paths[0] if paths else None)
 
 
 def _check_config(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
@@ -105,6 +127,26 @@ def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
             return await _serving(_settings(options, {**overrides, **sources}))
 
     return _run(demo())
+
+
+def _wait(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
+    from sidecar.probes import wait_until_started  # noqa: PLC0415 - serve does without the HTTP client
+
+    ops = _settings(options, overrides).ops
+    return _told(asyncio.run(wait_until_started(ops, options.timeout, SystemClock())))
+
+
+def _healthcheck(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
+    from sidecar.probes import ask  # noqa: PLC0415 - serve does without the HTTP client
+
+    return _told(ask(_settings(options, overrides).ops, "/livez"))
+
+
+def _told(answer: tuple[bool, str]) -> int:
+    good, text = answer
+    if not good:
+        sys.stderr.write(f"mc-sidecar: {text}\n")
+    return 0 if good else FAILED
 
 
 def _run(work: Any) -> int:
@@ -145,3 +187,12 @@ def _handle_signals(stop: asyncio.Event, stack: AsyncExitStack) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_now_or_in_order, number)
         stack.callback(loop.remove_signal_handler, number)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Mapping[str, Any]], int]]] = {
+    "serve": _serve,
+    "check-config": _check_config,
+    "demo": _demo,
+    "wait": _wait,
+    "healthcheck": _healthcheck,
+}
