@@ -22,7 +22,7 @@ from sidecar.version import __version__
 from sidecar.yaml_file import scalar
 
 CONFIG_VARIABLE: Final = "MC_SIDECAR_CONFIG"
-"""Settings files, separated by colons: the first one that exists is read. An image has a default to fall back on."""
+"""Settings files, separated by colons: the first one that exists is read, so that a mounted one is optional."""
 POPULAR_VARIABLE: Final = "MC_SIDECAR_POPULAR"
 """A popular list that is used in place of `popular_file` where it exists: an optional ConfigMap."""
 BAD_SETTINGS: Final = 2
@@ -32,7 +32,6 @@ _OVERRIDES: Final = {
     "log_level": "log.level",
     "api_port": "api.port",
     "ops_port": "ops.port",
-    "snapshot_path": "snapshot.path",
     "allow_non_loopback": "api.allow_non_loopback",
     "snapshot_path": "snapshot.path",
     "linger_seconds": "shutdown.linger_seconds",
@@ -81,7 +80,6 @@ def _add_settings_flags(parser: argparse.ArgumentParser) -> None:
     add("--log-level", "LEVEL", "debug, info, warning or error")
     add("--api-port", "PORT", "the application's port; 0 takes a free one")
     add("--ops-port", "PORT", "the operator's port; 0 takes a free one")
-    add("--snapshot-path", "FILE", "where what is in memory survives a restart")
     add("--snapshot-path", "FILE", "where values survive a restart of the process")
     add("--linger-seconds", "SECONDS", "how long requests are answered as before after SIGTERM")
     parser.add_argument(
