@@ -1,0 +1,48 @@
+"""Ask the running sidecar from another process: `mc-sidecar wait` and `healthcheck`. No shell is needed for that."""
+
+import asyncio
+from http.client import HTTPConnection, HTTPException
+from typing import Final, NamedTuple
+
+from sidecar.clock import Clock
+from sidecar.config import OpsSettings
+
+TIMEOUT_SECONDS: Final = 2.0
+"""For one answer; the kubelet is not more patient by default."""
+PAUSE_SECONDS: Final = 0.2
+"""Between two questions of `wait_until_started`."""
+
+_EVERY_ADDRESS: Final = (None, "0.0.0.0", "::")  # noqa: S104 - where the sidecar listens, not this process
+_SHOWN_BYTES: Final = 2_048
+_OK: Final = 200
+
+
+class Answer(NamedTuple):
+    """What a probe said: whether it is good, and its conditions."""
+
+    good: bool
+    text: str
+
+
+def ask(ops: OpsSettings, path: str) -> Answer:
+    """GET a probe of the sidecar that listens as the settings say. No answer is not a good one."""
+    host = "localhost" if ops.host in _EVERY_ADDRESS else str(ops.host)
+    connection = HTTPConnection(host, ops.port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return Answer(response.status == _OK, response.read(_SHOWN_BYTES).decode(errors="replace"))
+    except (OSError, HTTPException) as error:
+        return Answer(good=False, text=f"no answer from {host}:{ops.port}: {error}")
+    finally:
+        connection.close()
+
+
+async def wait_until_started(ops: OpsSettings, timeout_seconds: float, clock: Clock) -> Answer:
+    """Ask `/startupz` until it is good or so many seconds are over; return the last answer."""
+    deadline = clock.monotonic() + timeout_seconds
+    while True:
+        answer = await asyncio.to_thread(ask, ops, "/startupz")
+        if answer.good or clock.monotonic() >= deadline:
+            return answer
+        await clock.sleep(PAUSE_SECONDS)
