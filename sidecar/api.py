@@ -6,10 +6,11 @@ from typing import Any, Final
 import msgspec
 from aiohttp import hdrs, web
 
-from sidecar.boundary import LARGEST_BODY_BYTES, boundary, check_size
+from sidecar.boundary import LARGEST_BODY_BYTES, boundary, check_size, declare_routes, expect
 from sidecar.errors import InvalidRequestError, McSidecarError, TooManyMintsError
 from sidecar.lookups import Found
 from sidecar.models import Mint
+from sidecar.openapi import DOCUMENT
 from sidecar.origin_check import OriginCheck
 from sidecar.service import PreCacheService
 
@@ -40,12 +41,14 @@ def create_api(service: PreCacheService, *, unix_socket: bool) -> web.Applicatio
     app[SERVICE] = service
     app.add_routes(
         [
-            web.get("/mc/{mint}", get_token),
-            web.get("/mc", get_tokens),
-            web.post("/mc", post_tokens),
-            web.get("/stats", get_stats),
+            web.get("/mc/{mint:[^/]+}", get_token, expect_handler=expect),
+            web.get("/mc", get_tokens, expect_handler=expect),
+            web.post("/mc", post_tokens, expect_handler=expect),
+            web.get("/stats", get_stats, expect_handler=expect),
+            web.get("/openapi.json", get_description, expect_handler=expect),
         ]
     )
+    declare_routes(app, service.metrics.hot)
     return app
 
 
@@ -53,9 +56,10 @@ async def get_token(request: web.Request) -> web.Response:
     """Answer for one token, out of memory or after waiting for an upstream."""
     service = request.app[SERVICE]
     mint = request.match_info["mint"]
+    explain = bool(request.query_string) and _flag(request, "explain")
     found = service.lookups.find(mint) or await service.lookups.fetch(mint)
     body = token_body(found)
-    if "explain" in request.query and _flag(request, "explain"):
+    if explain:
         body = body[:-1] + b',"quotes":' + msgspec.json.encode(_explained(service, found)) + b"}"
     return web.Response(body=body, headers=_cache_headers(service, found))
 
@@ -77,10 +81,15 @@ async def post_tokens(request: web.Request) -> web.Response:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
     try:
-        batch = msgspec.json.decode(await request.read(), type=_Batch)
+        batch = msgspec.json.decode(await _body(request), type=_Batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f'the body must be {{"mints": [mint, …]}}: {error}') from error
     return await _many(request, batch.mints, MOST_MINTS_IN_BODY)
+
+
+async def get_description(_: web.Request) -> web.Response:
+    """Answer with the OpenAPI document."""
+    return web.Response(body=DOCUMENT, headers=_NO_STORE)
 
 
 async def get_stats(request: web.Request) -> web.Response:
@@ -129,6 +138,13 @@ async def _many(request: web.Request, mints: list[str], most: int) -> web.Respon
     return web.Response(body=b'{"tokens":{%b},"errors":%b}' % (tokens, failures), headers=_NO_STORE)
 
 
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidRequestError("the body did not arrive whole, or not in its Content-Encoding") from error
+
+
 def _failure(error: McSidecarError) -> dict[str, str]:
     return {"code": error.code, "detail": error.detail}
 
@@ -165,7 +181,7 @@ def _limit(request: web.Request) -> int:
 
 
 def _flag(request: web.Request, name: str) -> bool:
-    text = request.query[name]
+    text = request.query.get(name, "false")
     if text not in {"true", "false"}:
         raise InvalidRequestError(f"{name} must be true or false, not {text[:32]!r}")
     return text == "true"

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from sidecar.errors import McSidecarError
@@ -61,6 +61,22 @@ def boundary(hot: HotCounters, check: Check) -> Middleware:
             hot.route(template(request)).record(status, time.perf_counter() - started)
 
     return middleware
+
+
+def declare_routes(app: web.Application, hot: HotCounters) -> None:
+    """Let the metrics show every route from the start, with nothing answered yet."""
+    for resource in app.router.resources():
+        hot.route(resource.canonical).statuses.setdefault(200, 0)
+
+
+async def expect(request: web.Request) -> None:
+    """Tell a client that waits for it to send its body; other expectations are ignored (RFC 9110, 10.1.1).
+
+    aiohttp's own handler answers them with a plain 417, past the boundary.
+    """
+    if request.version == HttpVersion11 and request.headers[hdrs.EXPECT].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what counts as sent is the answer itself
 
 
 def template(request: web.Request) -> str:
@@ -122,7 +138,8 @@ def problem(
 
 def _detail(error: web.HTTPException) -> str:
     texts = {
-        404: "there is no such route; see /openapi.json",
+        404: "there is no such route here",
+        405: f"this route takes {error.headers.get('Allow')}",
         413: f"at most {LARGEST_BODY_BYTES} bytes",
         414: f"at most {LONGEST_TARGET_BYTES} bytes",
         431: f"at most {LARGEST_HEADERS_BYTES} bytes",

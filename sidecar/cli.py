@@ -11,8 +11,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-import uvloop
-
 from sidecar.clock import SystemClock
 from sidecar.config import Settings, secrets_of
 from sidecar.config_file import load_settings
@@ -148,6 +146,8 @@ def _told(answer: tuple[bool, str]) -> int:
 
 
 def _run(work: Any) -> int:
+    import uvloop  # noqa: PLC0415 - the commands that do not serve are over sooner without it
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code: int = runner.run(work)
         return code

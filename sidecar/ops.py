@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from sidecar.boundary import boundary, check_size
+from sidecar.boundary import boundary, check_size, declare_routes, expect
 from sidecar.config import redacted
 from sidecar.loops import Loop
 from sidecar.models import Lane
@@ -34,13 +34,14 @@ def create_ops(service: PreCacheService, phase: Phase) -> web.Application:
     app[PHASE] = phase
     app.add_routes(
         [
-            web.get("/metrics", make_aiohttp_handler(service.registry)),
-            web.get("/startupz", startupz),
-            web.get("/livez", livez),
-            web.get("/readyz", readyz),
-            web.get("/status", status),
+            web.get("/metrics", make_aiohttp_handler(service.registry), expect_handler=expect),
+            web.get("/startupz", startupz, expect_handler=expect),
+            web.get("/livez", livez, expect_handler=expect),
+            web.get("/readyz", readyz, expect_handler=expect),
+            web.get("/status", status, expect_handler=expect),
         ]
     )
+    declare_routes(app, service.metrics.hot)
     return app
 
 
