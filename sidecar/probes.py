@@ -1,4 +1,4 @@
-"""Ask the running sidecar from another process: `mc-sidecar wait` and `healthcheck`. No shell is needed for that."""
+"""Ask the running sidecar from another process, without a shell: `mc-sidecar wait` and `healthcheck`."""
 
 import asyncio
 from http.client import HTTPConnection, HTTPException
@@ -12,6 +12,8 @@ TIMEOUT_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 0.2
 """Between two questions of `wait_until_started`."""
 
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+"""Not the name localhost, which an image without /etc/hosts cannot resolve."""
 _EVERY_ADDRESS: Final = (None, "0.0.0.0", "::")  # noqa: S104 - where the sidecar listens, not this process
 _SHOWN_BYTES: Final = 2_048
 _OK: Final = 200
@@ -26,14 +28,21 @@ class Answer(NamedTuple):
 
 def ask(ops: OpsSettings, path: str) -> Answer:
     """GET a probe of the sidecar that listens as the settings say. No answer is not a good one."""
-    host = "localhost" if ops.host in _EVERY_ADDRESS else str(ops.host)
-    connection = HTTPConnection(host, ops.port, timeout=TIMEOUT_SECONDS)
+    hosts = _LOOPBACK if ops.host in _EVERY_ADDRESS else (str(ops.host),)
+    failures = []
+    for host in hosts:
+        try:
+            return _get(HTTPConnection(host, ops.port, timeout=TIMEOUT_SECONDS), path)
+        except (OSError, HTTPException) as error:
+            failures.append(f"{host} port {ops.port}: {error}")
+    return Answer(good=False, text=f"no answer from {', '.join(failures)}")
+
+
+def _get(connection: HTTPConnection, path: str) -> Answer:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
         return Answer(response.status == _OK, response.read(_SHOWN_BYTES).decode(errors="replace"))
-    except (OSError, HTTPException) as error:
-        return Answer(good=False, text=f"no answer from {host}:{ops.port}: {error}")
     finally:
         connection.close()
 

@@ -52,7 +52,8 @@ async def test_a_probe_is_good_only_with_200(status: int, good: bool, aiohttp_se
 def test_no_answer_names_the_address(nobody: OpsSettings) -> None:
     answer = ask(nobody, "/livez")
     assert not answer.good
-    assert answer.text.startswith(f"no answer from localhost:{nobody.port}: ")
+    assert answer.text.startswith(f"no answer from 127.0.0.1 port {nobody.port}: ")
+    assert f", ::1 port {nobody.port}: " in answer.text
 
 
 async def test_waiting_ends_with_the_first_good_answer(aiohttp_server: AiohttpServer) -> None:
