@@ -337,4 +337,4 @@ def _why_not_taken(entry: Judged) -> str:
 
 
 def _float(number: Decimal | None) -> float | None:
-    return None if number is None else float(number)
+    return None if number is None or not number.is_finite() else float(number)

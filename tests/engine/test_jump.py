@@ -1,0 +1,169 @@
+"""A price that moves too fast to be believed at once (design, what the figures mean, 9)."""
+
+from typing import Final
+
+import pytest
+
+from sidecar.facts import Facts
+from sidecar.models import Quote
+from sidecar.valuation import Valuation
+from tests.engine.build import at, cap_of, dexscreener, figure, gecko, jupiter, last_good, valued
+
+THIN: Final = 5_000
+
+
+def guarded(*quotes: Quote, facts: Facts, seconds: float = 60.0) -> Valuation:
+    """Value with a value in memory, a minute after the last good price."""
+    return valued(*quotes, facts=facts, seconds=seconds, has_value=True)
+
+
+def what(valuation: Valuation) -> tuple[str, float | None]:
+    return valuation.kind, None if valuation.cap is None else valuation.cap.price_usd
+
+
+HELD: Final = ("held", None)
+
+
+@pytest.mark.parametrize("price", [3, "1.33333333334", 2, "2.9"])
+def test_up_or_down_by_half_is_no_jump(price: str | float) -> None:
+    assert guarded(jupiter(price), facts=last_good(2)).kind == "priced"
+
+
+@pytest.mark.parametrize("price", ["3.0001", "1.3333", 400, "0.001"])
+def test_more_than_half_up_or_down_is_held_when_nobody_else_has_a_quote(price: str | float) -> None:
+    valuation = guarded(jupiter(price), facts=last_good(2))
+    assert what(valuation) == HELD
+    assert valuation.facts.last_good == figure(2)
+    assert valuation.facts.held_upwards == (float(price) > 2)
+    assert valuation.refusals == (("jupiter", "jump"),)
+    assert [(seen.taken, seen.reason) for seen in valuation.seen] == [(False, "jump")]
+
+
+def test_a_jump_is_measured_only_against_a_price_younger_than_fresh_seconds() -> None:
+    assert what(guarded(jupiter(9), facts=last_good(2), seconds=359.9)) == HELD
+    assert what(guarded(jupiter(9), facts=last_good(2), seconds=360)) == ("priced", 9.0)
+
+
+def test_nothing_is_held_without_a_value_to_serve_instead() -> None:
+    valuation = valued(jupiter(9), facts=last_good(2), seconds=60, has_value=False)
+    assert what(valuation) == ("priced", 9.0)
+
+
+def test_without_a_last_good_price_there_is_no_jump() -> None:
+    assert what(guarded(jupiter(9), facts=Facts(chain=last_good(2).chain))) == ("priced", 9.0)
+
+
+@pytest.mark.parametrize(
+    ("second", "came"),
+    [("10.8", ("priced", 9.0)), ("7.5", ("priced", 9.0)), ("10.81", HELD), ("7.49", HELD), ("2", HELD)],
+)
+def test_a_second_source_within_a_factor_of_1_2_confirms(second: str, came: tuple[str, float | None]) -> None:
+    assert what(guarded(jupiter(9), dexscreener(second), facts=last_good(2))) == came
+
+
+def test_a_thin_second_quote_confirms_too() -> None:
+    assert what(guarded(jupiter(9), dexscreener(9, THIN), facts=last_good(2))) == ("priced", 9.0)
+
+
+def test_a_refused_second_quote_confirms_nothing() -> None:
+    assert what(guarded(jupiter(9), dexscreener(9, 50), facts=last_good(2))) == HELD
+
+
+def test_a_confirmed_jump_is_what_the_next_one_is_measured_against() -> None:
+    taken = guarded(jupiter(9, seconds=60), dexscreener(9, seconds=60), facts=last_good(2))
+    assert taken.facts.last_good == figure(9, seconds=60)
+    assert what(guarded(jupiter(9), facts=taken.facts, seconds=120)) == ("priced", 9.0)
+    assert what(guarded(jupiter(2), facts=taken.facts, seconds=120)) == HELD
+
+
+@pytest.mark.parametrize("price", [9, 4, 1000])
+def test_the_next_quote_in_the_same_direction_is_taken_whatever_its_size(price: float) -> None:
+    held = guarded(jupiter(9), facts=last_good(2))
+    taken = guarded(jupiter(price, seconds=120), facts=held.facts, seconds=120)
+    assert what(taken) == ("priced", float(price))
+    assert (taken.facts.held_upwards, taken.facts.last_good) == (None, figure(price, seconds=120))
+
+
+def test_a_fall_confirms_itself_like_a_rise() -> None:
+    held = guarded(jupiter("0.5"), facts=last_good(2))
+    assert what(guarded(jupiter("0.3"), facts=held.facts, seconds=120)) == ("priced", 0.3)
+
+
+def test_a_jump_the_other_way_is_a_new_one() -> None:
+    held = guarded(jupiter(9), facts=last_good(2))
+    other = guarded(jupiter("0.5"), facts=held.facts, seconds=120)
+    assert (what(other), other.facts.held_upwards) == (HELD, False)
+    assert what(guarded(jupiter("0.5"), facts=other.facts, seconds=180)) == ("priced", 0.5)
+
+
+def test_a_bad_tick_is_never_served() -> None:
+    held = guarded(jupiter(9), facts=last_good(2))
+    back = guarded(jupiter("2.01", seconds=120), facts=held.facts, seconds=120)
+    assert (what(back), back.facts.held_upwards) == (("priced", 2.01), None)
+    assert what(guarded(jupiter(9), facts=back.facts, seconds=180)) == HELD
+
+
+def test_a_quote_of_another_source_cannot_confirm_itself_while_the_old_price_is_fresh() -> None:
+    facts = last_good(2, source="jupiter")
+    for seconds in (60.0, 120.0, 359.0):
+        held = guarded(dexscreener(9), facts=facts, seconds=seconds)
+        assert (what(held), held.facts.held_upwards) == (HELD, True)
+        facts = held.facts
+    assert what(guarded(dexscreener(9), facts=facts, seconds=360)) == ("priced", 9.0)
+
+
+def test_a_thin_quote_cannot_confirm_itself_while_the_old_price_is_fresh() -> None:
+    facts = last_good(2)
+    for seconds in (60.0, 120.0, 359.0):
+        held = guarded(jupiter(9, THIN), facts=facts, seconds=seconds)
+        assert what(held) == HELD
+        facts = held.facts
+    assert what(guarded(jupiter(9, THIN), facts=facts, seconds=360)) == ("priced", 9.0)
+
+
+def test_a_held_jump_is_taken_at_once_when_a_second_source_confirms_it() -> None:
+    held = guarded(dexscreener(9), facts=last_good(2))
+    assert what(guarded(dexscreener(9), gecko(9), facts=held.facts, seconds=120)) == ("priced", 9.0)
+
+
+def test_the_last_good_price_is_never_a_thin_one() -> None:
+    valuation = guarded(jupiter("2.5", THIN), facts=last_good(2))
+    assert what(valuation) == ("priced", 2.5)
+    assert valuation.facts.last_good == figure(2)
+
+
+def test_two_sources_that_confirm_each_other_outvote_a_jump() -> None:
+    valuation = guarded(jupiter(120), dexscreener(2, seconds=60), gecko("2.1"), facts=last_good(2))
+    assert what(valuation) == ("priced", 2.0)
+    assert valuation.facts.last_good == figure(2, source="dexscreener", seconds=60)
+    assert valuation.refusals == (("jupiter", "jump"),)
+    assert [(seen.source, seen.reason) for seen in valuation.seen] == [
+        ("jupiter", "jump"),
+        ("dexscreener", None),
+        ("geckoterminal", "another source was taken"),
+    ]
+
+
+def test_two_others_that_contradict_each_other_outvote_nobody() -> None:
+    assert what(guarded(jupiter(120), dexscreener(2), gecko("2.41"), facts=last_good(2))) == HELD
+
+
+def test_an_outvoting_price_may_itself_be_far_from_the_last_one() -> None:
+    valuation = guarded(jupiter(120), dexscreener(7), gecko(7), facts=last_good(2))
+    assert what(valuation) == ("priced", 7.0)
+
+
+def test_an_outvoted_jump_stays_outvoted_and_is_not_taken_as_its_own_confirmation() -> None:
+    first = guarded(jupiter(120), dexscreener(2), gecko(2), facts=last_good(2))
+    second = guarded(jupiter(120), dexscreener(2), gecko(2), facts=first.facts, seconds=120)
+    alone = guarded(jupiter(120), facts=second.facts, seconds=180)
+    assert (what(second), what(alone)) == (("priced", 2.0), HELD)
+
+
+def test_a_good_quote_that_is_no_jump_needs_nobody() -> None:
+    assert what(guarded(jupiter(2), dexscreener(9), gecko(9), facts=last_good(2))) == ("priced", 2.0)
+
+
+def test_a_confirmed_jump_is_as_sure_as_any_other_price() -> None:
+    cap = cap_of(guarded(jupiter(9, seconds=60), dexscreener(9, seconds=60), facts=last_good(2)))
+    assert (cap.confidence, cap.timestamp) == ("high", at(60).unix)
