@@ -78,7 +78,7 @@ fetch_wheels() {
 	END
     mkdir -p "$store/wheels"
     "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$version" \
-        "${platform[@]}" --dest "$store/wheels" --requirement "$store/requirements.txt"
+        "${platform[@]}" --dest "$store/wheels" --constraint constraints.txt --requirement "$store/requirements.txt"
 }
 
 build() {
@@ -136,7 +136,6 @@ inside() {
     run_and_stop demo
     ask "http://127.0.0.1:8765/mc/$sol" 2>/dev/null && fail "it still answers after SIGTERM"
     run_and_stop serve --snapshot-path=/var/lib/mc-sidecar/snapshot
-    [[ -s $root/var/lib/mc-sidecar/snapshot ]] || fail "no snapshot was written"
 }
 
 ask() {
