@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -16,20 +16,23 @@ MINUTE_SECONDS: Final = 60.1
 FIRST_BACKOFF_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 60.0
 
-_KEPT_FOR_MISSES = 5
+_KEPT_FOR_OTHERS = 5
 _LANE_STEP_SECONDS = 0.01
 
 
 class Budget:
     """The sliding windows of one source: rpm calls in any 60 s, a sixth of it in any 10 s.
 
-    One slot in five is kept for misses. What an upstream says of itself (429, rate-limit headers) only
-    tightens this.
+    One slot in five is kept for misses, and one for background work: a flood of misses does not keep the
+    wanted tokens from being refreshed. What an upstream says of itself (429, rate-limit headers) only tightens
+    this.
     """
 
     def __init__(self, requests_per_minute: int, clock: Clock) -> None:
         self._clock = clock
         self._begun: deque[float] = deque(maxlen=requests_per_minute)
+        self._misses: deque[float] = deque(maxlen=requests_per_minute)
+        self._background: deque[float] = deque(maxlen=requests_per_minute)
         self._blocked_until = 0.0
         self._refusals = 0
         self._backing_off_until = 0.0
@@ -43,26 +46,29 @@ class Budget:
         """Change the limit, keeping what was begun."""
         if requests_per_minute != self.requests_per_minute:
             self._begun = deque(self._begun, maxlen=requests_per_minute)
+            self._misses = deque(self._misses, maxlen=requests_per_minute)
+            self._background = deque(self._background, maxlen=requests_per_minute)
 
-    def _limits(self, lane: Lane) -> tuple[tuple[int, float], ...]:
+    def _limits(self, lane: Lane) -> Iterator[tuple[deque[float], int, float]]:
+        """Yield what holds a lane back: calls begun, and how many of them there may be in how many seconds."""
         minute = self.requests_per_minute
-        burst = max(1, minute // 6)
-        if lane is not Lane.MISS:
-            minute, burst = (limit - limit // _KEPT_FOR_MISSES for limit in (minute, burst))
-        return (burst, BURST_SECONDS), (minute, MINUTE_SECONDS)
+        for limit, window in ((max(1, minute // 6), BURST_SECONDS), (minute, MINUTE_SECONDS)):
+            yield self._begun, limit, window
+            yield self._own(lane), limit - limit // _KEPT_FOR_OTHERS, window
+
+    def _own(self, lane: Lane) -> deque[float]:
+        return self._misses if lane is Lane.MISS else self._background
 
     def delay(self, lane: Lane) -> float:
         """Seconds until a call of this lane may begin; 0 means now."""
         now = self._clock.monotonic()
-        free = max(self._free_at(limit, window) for limit, window in self._limits(lane))
+        free = max(_free_at(*limit) for limit in self._limits(lane))
         return max(0.0, free - now, self._blocked_until - now)
 
-    def _free_at(self, limit: int, window: float) -> float:
-        return self._begun[-limit] + window if len(self._begun) >= limit else 0.0
-
-    def begin(self) -> None:
+    def begin(self, lane: Lane) -> None:
         """Record a call that begins now."""
-        self._begun.append(self._clock.monotonic())
+        for begun in (self._begun, self._own(lane)):
+            begun.append(self._clock.monotonic())
 
     def free_slots(self, lane: Lane, within_seconds: float) -> int:
         """How many calls of this lane could begin within so many seconds, at the most."""
@@ -70,7 +76,7 @@ class Budget:
         if self._blocked_until > horizon:
             return 0
         free = min(
-            limit - sum(begun + window > horizon for begun in self._begun) for limit, window in self._limits(lane)
+            limit - sum(at + window > horizon for at in begun) for begun, limit, window in self._limits(lane)
         )
         return max(0, free)
 
@@ -107,6 +113,10 @@ class Budget:
     def block(self, seconds: float) -> None:
         """Begin no call for so many seconds."""
         self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
+
+
+def _free_at(begun: deque[float], limit: int, window: float) -> float:
+    return begun[-limit] + window if len(begun) >= limit else 0.0
 
 
 class CallSlots:

@@ -5,7 +5,7 @@ The loops refresh what is wanted; look-ups that found nothing are gathered for a
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ class Refresher:
         self._waiting: dict[Mint, Future] = {}
         self._misses = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     async def refresh(self, mints: Sequence[Mint], *, lane: Lane, loop: LoopName, top_up: bool = True) -> Report:
         """Refresh these mints and wait for what comes of it; batches with room take along who is due next."""
@@ -58,7 +59,7 @@ class Refresher:
             settled = {mint: _new_future() for mint in core}
             self._start(Round(self._desk, settled, lane=lane, loop=loop, riders=riders))
             futures += settled.values()
-        results = await asyncio.gather(*futures)
+        results = await _results(futures)
         failed = sum(result is not None and not isinstance(result, NotPricedError) for result in results)
         return Report(refreshed=len(results) - failed, failed=failed)
 
@@ -72,12 +73,13 @@ class Refresher:
         return futures
 
     async def stop(self) -> None:
-        """End every fetch."""
+        """End every fetch, for good."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for future in self._waiting.values():
-            future.set_result(UpstreamUnavailableError("the service is stopping", retry_after=1))
+            future.set_result(_stopping())
         self._waiting.clear()
 
     # Misses
@@ -90,8 +92,8 @@ class Refresher:
 
     def _queue(self, mint: Mint, *, has_room: bool) -> Future:
         future = _new_future()
-        if not has_room:
-            future.set_result(self._refusal())
+        if self._stopped or not has_room:
+            future.set_result(_stopping() if self._stopped else self._refusal())
             return future
         self._misses += 1
         future.add_done_callback(self._miss_settled)
@@ -123,7 +125,7 @@ class Refresher:
     async def _gather(self) -> None:
         """Start rounds for the waiting misses, when their turn comes, until none is left."""
         while self._waiting:
-            await asyncio.sleep(self._gather_seconds())
+            await self._desk.clock.sleep(self._gather_seconds())
             if delay := min(upstream.retry_in(Lane.MISS) for upstream in self._upstreams):
                 await self._desk.clock.sleep(min(delay, self._deadline_seconds))
             batch = list(self._waiting)[:ROUND_MINTS]
@@ -132,6 +134,15 @@ class Refresher:
                 self._rounds[mint].hurry()
                 self._rounds[mint].settled[mint].add_done_callback(partial(_pass_on, futures.pop(mint)))
             self._start(Round(self._desk, futures, lane=Lane.MISS, loop="miss"))
+            self._spawn(self._measure(list(futures.values())))
+
+    async def _measure(self, futures: Sequence[Future]) -> None:
+        """Time a round of misses until the last one is settled; what comes later nobody waits for."""
+        started, metrics = self._desk.clock.monotonic(), self._desk.metrics
+        results = await _results(futures)
+        metrics.refresh_duration.labels("miss").observe(self._desk.clock.monotonic() - started)
+        if any(result is None for result in results):
+            metrics.refresh_last_success.labels("miss").set(self._desk.clock.time())
 
     def _gather_seconds(self) -> float:
         free = self._upstreams[0].budget.free_slots(Lane.MISS, 0.0)
@@ -167,8 +178,19 @@ class Refresher:
             log.error("a refresh broke off", exc_info=error)
 
 
+def _stopping() -> McSidecarError:
+    return UpstreamUnavailableError("the service is stopping", retry_after=1)
+
+
 def _new_future() -> Future:
     return asyncio.get_running_loop().create_future()
+
+
+async def _results(futures: Collection[Future]) -> list[Settled]:
+    """Wait for futures that others wait for too: unlike `gather`, being cancelled does not cancel them."""
+    if futures:
+        await asyncio.wait(futures)
+    return [future.result() for future in futures]
 
 
 def _pass_on(waiting: Future, settled: Future) -> None:

@@ -140,6 +140,7 @@ class Round:
         available = [source for source in self._desk.sources if self._is_available(source)]
         for position, source in enumerate(available):
             wanted = self._wanted() if position else list(self.core)
+            self._settle(frozenset(self.core).difference(wanted))  # nobody waits for what others still need
             if not wanted:
                 return
             since = self._desk.clock.monotonic()

@@ -133,7 +133,7 @@ class Upstream:
                 if self.budget.delay(lane):
                     continue
                 self.breaker.begin()
-                self.budget.begin()
+                self.budget.begin(lane)
                 yield
                 return
 
