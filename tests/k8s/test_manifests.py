@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from sidecar import __version__
+from sidecar import __version__, cli
+from sidecar.config_file import load_settings
 from tests.k8s.pod_security import violations
 from tests.k8s.rendering import (
     CASES,
@@ -205,3 +207,36 @@ def test_every_case_is_listed() -> None:
 def test_every_case_is_documented_as_it_is_tested(name: str) -> None:
     text = (CASES / name / "kustomization.yaml").read_text().replace("../../../../k8s", "mc-sidecar/k8s")
     assert f"```yaml\n{text}```\n" in (REPOSITORY / "docs" / "kubernetes.md").read_text()
+
+
+def test_component_mounts_what_the_image_reads() -> None:
+    """The environment of the Dockerfile names the files; the component mounts their folders and the snapshot's."""
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    read = dict(re.findall(r"(MC_SIDECAR_CONFIG|MC_SIDECAR_POPULAR)=([^:\s]+)", dockerfile))
+    added = sidecar(deployments("settings")[0])
+    mounts = {mount["name"]: mount["mountPath"] for mount in added["volumeMounts"]}
+    assert mounts["mc-sidecar-config"] == str(Path(read["MC_SIDECAR_CONFIG"]).parent)
+    assert mounts["mc-sidecar-popular"] == str(Path(read["MC_SIDECAR_POPULAR"]).parent)
+    assert f"--snapshot-path={mounts['mc-sidecar-snapshot']}/snapshot" in added["args"]
+    files = {file for m in documents(FOLDERS["settings"]) if m["kind"] == "ConfigMap" for file in m["data"]}
+    assert files == {Path(path).name for path in read.values()}
+    user = added["securityContext"]
+    assert f"\nUSER {user['runAsUser']}:{user['runAsGroup']}\n" in dockerfile
+
+
+def test_arguments_of_the_sidecar_are_arguments_of_the_command() -> None:
+    for folder in ("plain", "changed-ports", "without-native-sidecars"):
+        options = vars(cli._parser().parse_args(sidecar(deployments(folder)[0])["args"]))
+        assert options["command"] == "serve"
+        assert options["snapshot_path"] == "/var/lib/mc-sidecar/snapshot"
+
+
+@pytest.mark.parametrize("folder", ["settings", "two-namespaces", "example", "two-applications"])
+def test_settings_and_lists_in_the_manifests_are_read_by_the_sidecar(folder: str, tmp_path: Path) -> None:
+    for number, manifest in enumerate(m for m in documents(FOLDERS[folder]) if m["kind"] == "ConfigMap"):
+        for name, text in manifest["data"].items():
+            (tmp_path / f"{number}-{name}").write_text(text)
+    for path in tmp_path.glob("*-sidecar.yaml"):
+        load_settings(path, environ={})
+    for path in tmp_path.glob("*-popular.yaml"):
+        assert load_settings(None, environ={}, overrides={"popular_file": str(path)}).popular_path == path
