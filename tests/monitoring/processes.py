@@ -59,14 +59,14 @@ def get(url: str, parameters: Mapping[str, str] | None = None) -> tuple[int, byt
 @contextmanager
 def process(
     command: list[str], log: Path, environment: Mapping[str, str] | None = None, *, exit_code: int = 0
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command with its output in a file, and stop it with SIGTERM; it must exit with that code then."""
     with log.open("wb") as output:
         running = subprocess.Popen(  # noqa: S603 - commands of the tests
             command, stdout=output, stderr=output, cwd=REPOSITORY, env={**os.environ, **(environment or {})}
         )
         try:
-            yield
+            yield running
         finally:
             running.terminate()
             code = running.wait(PATIENCE_SECONDS)
@@ -81,10 +81,11 @@ def demo(folder: Path) -> Iterator[tuple[str, str]]:
     command = [sys.executable, "-m", "sidecar", "demo", "--config", str(settings)]
 
     def listening() -> dict[str, Any] | None:
+        assert running.poll() is None, log.read_text()[-2000:]
         lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("}\n")]
         return next((line for line in lines if line["event"] == "listening"), None)
 
-    with process(command, log):
+    with process(command, log) as running:
         line = until(listening, "the sidecar listens")
         ops = line["ops"][0].replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - where it listens, not where we do
         until(lambda: True if get(f"{ops}/startupz")[0] == 200 else None, "it is warm")

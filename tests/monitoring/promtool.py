@@ -31,6 +31,11 @@ def requests(source: str, outcome: str) -> str:
     return series("mc_sidecar_upstream_requests_total", source=source, outcome=outcome)
 
 
+def circuit(source: str) -> str:
+    """Return the name of the series that says whether a source is left alone."""
+    return series("mc_sidecar_upstream_circuit_open", source=source)
+
+
 POPULAR_SUCCESS: Final = series("mc_sidecar_refresh_last_success_timestamp_seconds", loop="popular")
 RELOADED: Final = series("mc_sidecar_config_last_reload_successful")
 UP: Final = series("up")
@@ -48,6 +53,7 @@ def healthy() -> Series:
         lookups("hit"): "0+600x600",
         lookups("miss"): "0+6x600",
         **{requests(source, outcome): "0x600" for source in SOURCES for outcome in ("http_5xx", "rate_limited")},
+        **{circuit(source): "0x600" for source in SOURCES},
         **{requests(source, "ok"): "0+1x600" for source in ("jupiter", "dexscreener")},
         requests("geckoterminal", "ok"): "0x600",  # nobody asks it while the others answer
         requests("solana_rpc", "ok"): "0+0.2x600",

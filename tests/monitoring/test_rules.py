@@ -17,6 +17,7 @@ from tests.monitoring.promtool import (
     UP,
     Series,
     check,
+    circuit,
     firing,
     lookups,
     requests,
@@ -88,6 +89,12 @@ FAULTS: Final = {
     "every price source answers 5xx": Fault("McSidecarEverySourceFailing", EVERY_SOURCE_FAILS, 4, 60),
     "Jupiter answers 5xx": Fault("McSidecarSourceFailing", source_fails("jupiter", "http_5xx"), 20, 60),
     "DexScreener says 429": Fault("McSidecarSourceFailing", source_fails("dexscreener", "rate_limited"), 20, 60),
+    "Jupiter is left alone, its circuit open": Fault(
+        "McSidecarSourceFailing",
+        {requests("jupiter", "ok"): f"0+1x{FOUND} {FOUND}x480", circuit("jupiter"): from_the_fault("0+0", "1+0")},
+        20,
+        60,
+    ),
     "the RPC node answers 5xx": Fault("McSidecarSourceFailing", source_fails("solana_rpc", "http_5xx"), 20, 60),
     "more cold tokens are wanted than the budget allows": Fault(
         "McSidecarBudgetExhausted", {lookups("rejected"): from_the_fault("0+0", "0+60")}, 8, 30
