@@ -312,7 +312,7 @@ class Round:
             unpriced = NotPricedError(result.reason) if result.kind == "unpriced" else None
             self._resolve(mint, unpriced, "not_priced")
         else:
-            self._desk.schedule.failed(mint)
+            self._desk.schedule.failed(mint, has_value=self._desk.cache.get(mint) is not None)
             self._resolve(mint, self._failure(mint), "failed")
 
     def _settle_rider(self, mint: Mint) -> None:

@@ -12,6 +12,8 @@ JITTER: Final = 0.05
 AHEAD: Final = 0.5
 """Who is due within this share of the interval is refreshed along, so that due times gather in few calls."""
 RETRY_SECONDS: Final = 30.0
+COLD_RETRY_SECONDS: Final = 5.0
+"""For a mint without a value; an open circuit costs the upstream nothing."""
 HELD_SECONDS: Final = 60.0
 
 
@@ -36,9 +38,9 @@ class Schedule:
         """Set the next time after an answer, priced or not."""
         self._set(mint, self._interval_seconds * random.uniform(1 - JITTER, 1))
 
-    def failed(self, mint: Mint) -> None:
-        """Try again sooner than after an answer."""
-        self._set(mint, min(RETRY_SECONDS, self._interval_seconds))
+    def failed(self, mint: Mint, *, has_value: bool) -> None:
+        """Try again sooner than after an answer, and sooner still while there is nothing to serve."""
+        self._set(mint, min(RETRY_SECONDS if has_value else COLD_RETRY_SECONDS, self._interval_seconds))
 
     def held(self, mint: Mint) -> None:
         """Look again within a minute at a price whose jump is being held."""

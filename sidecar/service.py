@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict, get_args
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,9 @@ from sidecar.loops import Loop
 from sidecar.metrics import Metrics, Tier
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.redaction import Redactor
+from sidecar.reload import PopularFile
+from sidecar.snapshot import Snapshots
+from sidecar.schedule import RETRY_SECONDS
 from sidecar.steps import Steps
 from sidecar.version import __version__
 
@@ -67,7 +71,11 @@ class PreCacheService:
         self._external_hits = 0
         self._engine: Engine | None = None
         self._lookups: Lookups | None = None
+        self._popular_file: PopularFile | None = None
+        self._snapshots: Snapshots | None = None
+        self._snapshot_success = self.metrics.declare_snapshot() if self.settings.snapshot.path else None
         self._tasks: list[asyncio.Task[None]] = []
+        self._saving: asyncio.Task[None] | None = None
         self._unanswered: set[Mint] = set()
         self._started_at = self.clock.monotonic()
         self.started_unix: float | None = None
@@ -207,7 +215,8 @@ class PreCacheService:
         return {loop.name: loop for loop in loops}
 
     def _until_next_due(self) -> float:
-        interval = self.settings.refresh.tracked_seconds
+        """Look at the schedule again before long: a refresh elsewhere may have made a mint due sooner."""
+        interval = min(self.settings.refresh.tracked_seconds, RETRY_SECONDS)
         return min(interval, max(self.engine.schedule.next_due_in(), min(1.0, interval)))
 
     def _tracked_changed(self) -> None:

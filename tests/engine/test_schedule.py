@@ -72,16 +72,22 @@ def test_what_is_due_so_soon_is_refreshed_along_but_wakes_nobody_early() -> None
 
 def test_a_failure_is_tried_again_after_30_s_and_a_held_jump_within_a_minute() -> None:
     due = keeping(FakeClock(), ONE)
-    due.failed(ONE)
+    due.failed(ONE, has_value=True)
     assert due.next_due_in() == 30.0
     due.held(ONE)
     assert due.next_due_in() == 57.0
 
 
+def test_a_failure_without_a_value_is_tried_again_after_5_s() -> None:
+    due = keeping(FakeClock(), ONE)
+    due.failed(ONE, has_value=False)
+    assert due.next_due_in() == 5.0
+
+
 def test_a_short_interval_is_not_lengthened_by_a_failure_or_a_hold() -> None:
     due = Schedule(10, FakeClock())
     due.keep([ONE], lambda _: None)
-    due.failed(ONE)
+    due.failed(ONE, has_value=True)
     assert due.next_due_in() == 10.0
     due.held(ONE)
     assert due.next_due_in() == 9.5
@@ -91,7 +97,7 @@ def test_only_tracked_mints_are_scheduled() -> None:
     clock = FakeClock()
     due = keeping(clock, ONE)
     due.refreshed(TWO)
-    due.failed(TWO)
+    due.failed(TWO, has_value=True)
     due.held(TWO)
     assert due.soonest(10, []) == [ONE]
     due.keep([], lambda _: None)
