@@ -58,10 +58,11 @@ async def get_token(request: web.Request) -> web.Response:
     mint = request.match_info["mint"]
     explain = bool(request.query_string) and _flag(request, "explain")
     found = service.lookups.find(mint) or await service.lookups.fetch(mint)
-    body = token_body(found)
+    response = token_response(service, found)
     if explain:
-        body = body[:-1] + b',"quotes":' + msgspec.json.encode(_explained(service, found)) + b"}"
-    return web.Response(body=body, headers=_cache_headers(service, found))
+        quotes = msgspec.json.encode(_explained(service, found))
+        response.body = token_body(found)[:-1] + b',"quotes":' + quotes + b"}"
+    return response
 
 
 async def get_tokens(request: web.Request) -> web.Response:
@@ -102,6 +103,11 @@ async def get_stats(request: web.Request) -> web.Response:
         if tracker.requests(mint)
     ]
     return _json({**service.get_stats(), "most_requested": most_requested})
+
+
+def token_response(service: PreCacheService, found: Found) -> web.Response:
+    """Build the answer for one token."""
+    return web.Response(body=token_body(found), headers=_cache_headers(service, found))
 
 
 def token_body(found: Found) -> bytes:
