@@ -47,6 +47,7 @@ def healthy() -> Series:
     return {
         UP: "1x600",
         STARTED: "0x600",
+        series("mc_sidecar_build_info", version="0.1.0"): "1x600",
         POPULAR_SUCCESS: "0+60x600",
         RELOADED: "1x600",
         **{lookups(result): "0x600" for result in ("stale", "not_priced", "invalid", "rejected", "error")},

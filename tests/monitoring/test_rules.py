@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.k8s.rendering import REPOSITORY
-from tests.monitoring.files import Json, metric_selectors, panel_queries, rule_groups, rules
+from tests.monitoring.files import Json, panel_queries, rule_groups, rules
 from tests.monitoring.promtool import (
     POPULAR_SUCCESS,
     RELOADED,
@@ -194,10 +194,9 @@ def test_every_panel_query_is_promql(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_alerts_and_rules_look_at_the_sidecars_alone() -> None:
-    for rule in (*rules("alert"), *rules("record")):
-        for metric, matchers in metric_selectors(rule["expr"]):
-            assert 'job="mc-sidecar"' in matchers, (rule, metric)
+def test_other_programs_are_not_looked_at(tmp_path: Path) -> None:
+    others = {'up{job="database"}': "0x600", 'process_start_time_seconds{job="database"}': "0x600"}
+    assert check(tmp_path, others, [firing(minutes, [], "") for minutes in (10, 60, 600)]) == ""
 
 
 @pytest.mark.parametrize("alert", ALERTS)
