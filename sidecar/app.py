@@ -11,16 +11,19 @@ from aiohttp import web
 from prometheus_client import ProcessCollector
 
 from sidecar.api import create_api
-from sidecar.boundary import PARSER_LIMIT_BYTES
 from sidecar.clock import Clock, SystemClock
 from sidecar.config import Settings
-from sidecar.listeners import BACKLOG, bind_tcp, bind_unix, close_all
+from sidecar.connection import Limits
+from sidecar.connections import HARD_STOP_SECONDS, Connections
+from sidecar.hot import shorten
+from sidecar.listeners import bind_tcp, bound_unix, close_all
 from sidecar.ops import Phase, create_ops
 from sidecar.redaction import Redactor
 from sidecar.service import PreCacheService
 
-KEEP_ALIVE_SECONDS: Final = 75.0
 OPS_DRAIN_SECONDS: Final = 1.0
+OPS_MAX_CONNECTIONS: Final = 64
+"""Apart from the application's, so that probes get through whatever goes on there."""
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +49,19 @@ class Sidecar:
             api, ops = self._bind(stack)
             await self.service.start()
             stack.push_async_callback(self.service.stop)
-            self.ops_addresses = await self._serve(
-                stack, create_ops(self.service, self._phase), ops, OPS_DRAIN_SECONDS
-            )
-            app = create_api(self.service, unix_socket=self._settings.api.unix_socket is not None)
-            self.api_addresses = await self._serve(stack, app, api, self._settings.shutdown.drain_seconds)
+            routes = create_ops(self.service, self._phase)
+            operator = await self._listener(stack, routes, OPS_MAX_CONNECTIONS, OPS_DRAIN_SECONDS)
+            self.ops_addresses = await _listen(operator, ops)
+            unix_socket = self._settings.api.unix_socket is not None
+            routes = create_api(self.service, unix_socket=unix_socket)
+            most, drain = self._settings.api.max_connections, self._settings.shutdown.drain_seconds
+            application = await self._listener(stack, routes, most, drain)
+            shorten(application.runner, self.service, unix_socket=unix_socket)
+            self.api_addresses = await _listen(application, api)
             log.info("listening", extra={"api": self.api_addresses, "ops": self.ops_addresses})
             await self._until(stop)
             self._phase.stopping = True
+            application.winding_down = True
             log.info("stopping", extra={"linger_seconds": self._settings.shutdown.linger_seconds})
             await self.service.stop_loops()
             await self._clock.sleep(self._settings.shutdown.linger_seconds)
@@ -62,7 +70,7 @@ class Sidecar:
         """Bind before anything starts, so that a taken port ends the start at once."""
         api, ops = self._settings.api, self._settings.ops
         if api.unix_socket is not None:
-            api_sockets = [bind_unix(api.unix_socket, api.unix_socket_mode)]
+            api_sockets = [stack.enter_context(bound_unix(api.unix_socket, api.unix_socket_mode))]
         else:
             api_sockets = bind_tcp("api", api.host, api.port)
         stack.callback(close_all, api_sockets)
@@ -70,22 +78,14 @@ class Sidecar:
         stack.callback(close_all, ops_sockets)
         return api_sockets, ops_sockets
 
-    async def _serve(
-        self, stack: AsyncExitStack, app: web.Application, sockets: Sequence[socket.socket], drain: float
-    ) -> list[str]:
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            max_line_size=PARSER_LIMIT_BYTES,
-            max_field_size=PARSER_LIMIT_BYTES,
-            shutdown_timeout=drain,
-        )
-        stack.push_async_callback(runner.cleanup)
+    async def _listener(
+        self, stack: AsyncExitStack, app: web.Application, most: int, drain_seconds: float
+    ) -> Connections:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=HARD_STOP_SECONDS)
         await runner.setup()
-        for one in sockets:
-            await web.SockSite(runner, one, backlog=BACKLOG).start()
-        return [_address(one) for one in sockets]
+        connections = Connections(runner, Limits(most), clock=self._clock)
+        stack.push_async_callback(connections.close, drain_seconds)
+        return connections
 
     async def _until(self, stop: asyncio.Event) -> None:
         """Wait for the stop; a loop that ends by itself ends the process, nothing runs half-alive."""
@@ -98,6 +98,12 @@ class Sidecar:
         finally:
             stopped.cancel()
             broken.cancel()
+
+
+async def _listen(connections: Connections, sockets: Sequence[socket.socket]) -> list[str]:
+    addresses = [_address(one) for one in sockets]
+    await connections.listen(sockets)
+    return addresses
 
 
 def _address(bound: socket.socket) -> str:

@@ -52,6 +52,9 @@ def boundary(hot: HotCounters, check: Check) -> Middleware:
         except web.HTTPException as error:
             status = error.status
             return problem_of_http(error)
+        except (web.RequestPayloadError, ConnectionResetError):  # no bug of ours: the client's, or it went away
+            status = 400
+            return problem(400, "invalid_request", "Invalid request", "the body is not whole")
         except Exception:
             log.exception("a request failed", extra={"route": template(request)})
             return problem(500, "internal", "Internal error", "a bug; the log says more")

@@ -4,7 +4,8 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,19 +35,31 @@ def bind_tcp(key: str, host: str | None, port: int) -> list[socket.socket]:
     return sockets
 
 
-def bind_unix(path: str, mode: str) -> socket.socket:
-    """Bind a Unix socket, replacing one that nobody answers on any more. Raises SettingsError."""
+@contextmanager
+def bound_unix(path: str, mode: str) -> Iterator[socket.socket]:
+    """Listen on a Unix socket, replacing one that nobody answers on; its file goes with it, unless replaced.
+
+    Raises SettingsError.
+    """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
         bound.bind(path)
         Path(path).chmod(int(mode, 8))
+        bound.listen(BACKLOG)  # at once: one that only is bound looks stale to others
         bound.setblocking(False)  # noqa: FBT003 - the signature of the standard library
+        ours = os.lstat(path).st_ino
     except OSError as error:
         bound.close()
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be bound: {error.strerror}"
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be bound: {error.strerror or error}"
         raise SettingsError([f"api.unix_socket: {why}: {path!r}"]) from error
-    return bound
+    try:
+        yield bound
+    finally:
+        bound.close()
+        with suppress(FileNotFoundError):
+            if os.lstat(path).st_ino == ours:
+                Path(path).unlink()
 
 
 def close_all(sockets: Sequence[socket.socket]) -> None:
@@ -111,5 +124,7 @@ def _remove_stale(path: str) -> None:
             probe.connect(path)
         except ConnectionRefusedError:
             Path(path).unlink()
+        except TimeoutError as error:  # it lives, and its queue is full
+            raise OSError(errno.EADDRINUSE, "somebody answers on it") from error
         else:
             raise OSError(errno.EADDRINUSE, "somebody answers on it")
