@@ -223,6 +223,8 @@ def test_jupiters_total_is_preferred_to_another_sources_for_a_day() -> None:
 def test_the_first_source_has_the_last_word_on_a_total() -> None:
     supply, _ = learn(quote(total=250_000), quote(source="geckoterminal", total=77_000), facts=Facts())
     assert (supply.total, supply.total_source) == (Decimal(250_000), "jupiter")
+    supply, _ = learn(quote(source="dexscreener", total=5), quote(source="geckoterminal", total=7), facts=Facts())
+    assert (supply.total, supply.total_source) == (Decimal(5), "dexscreener")
 
 
 @pytest.mark.parametrize("nothing", [None, "0", "-1"])
