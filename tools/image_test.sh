@@ -133,8 +133,10 @@ inside() {
     mapfile -t environment <"$store/environment"
     as_user=(setpriv --no-new-privs chroot --userspec=65532:65532 --groups=65532 "$root" env -i "${environment[@]}")
     "${as_user[@]}" mc-sidecar check-config >/dev/null || fail "the settings of the image are refused"
-    run_and_stop demo
+    run_and_stop demo --snapshot-path=/var/lib/mc-sidecar/snapshot
+    [[ -s $root/var/lib/mc-sidecar/snapshot ]] || fail "no snapshot was written"
     ask "http://127.0.0.1:8765/mc/$sol" 2>/dev/null && fail "it still answers after SIGTERM"
+    # Without network, what it serves can only come from the snapshot.
     run_and_stop serve --snapshot-path=/var/lib/mc-sidecar/snapshot
 }
 
@@ -150,7 +152,7 @@ run_and_stop() {
     "${as_user[@]}" mc-sidecar healthcheck || fail "$1 is not healthy"
     ask http://127.0.0.1:9765/livez >/dev/null || fail "$1 is not live"
     grep -q "^Uid:.65532.65532.65532.65532$" "$root/proc/$pid/status" || fail "$1 runs as another user"
-    if [[ $1 == demo ]]; then ask "http://127.0.0.1:8765/mc/$sol" | grep -q market_cap_usd || fail "no market cap"; fi
+    ask "http://127.0.0.1:8765/mc/$sol" | grep -q market_cap_usd || fail "$1 has no market cap"
     kill -TERM "$pid"
     wait "$pid" || fail "$1 did not stop cleanly: $(tail -3 "$store/$1.log")"
     echo "$1 ran as 65532 on a read-only root and stopped cleanly"
