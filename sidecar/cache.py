@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
-from cachetools import TTLCache
+from cachetools import Cache, TTLCache
 
 from sidecar.clock import Clock
 from sidecar.metrics import EvictionReason
@@ -51,12 +51,20 @@ class PinnedCache(Generic[V]):
 
     def __iter__(self) -> Iterator[Mint]:
         yield from list(self._pinned)
-        yield from list(self._others)
+        yield from list(Cache.__iter__(self._others))  # who is past the TTL too, in a hundredth of the time
 
     def get(self, mint: Mint) -> V | None:
         """Return what is held for a mint."""
         found = self._pinned.get(mint)
         return found if found is not None else self._others.get(mint)
+
+    def peek(self, mint: Mint) -> V | None:
+        """Return what is held for a mint, which is no use of it: its turn to be evicted stays."""
+        found = self._pinned.get(mint)
+        if found is not None or mint not in self._others:
+            return found
+        other: V = Cache.__getitem__(self._others, mint)
+        return other
 
     def put(self, mint: Mint, value: V) -> None:
         """Hold a value, in place of an older one."""
@@ -142,6 +150,11 @@ class MarketCapCache:
         self._unpriced.pop(entry.cap.mint, None)
         self._entries.put(entry.cap.mint, entry)
 
+    def delist(self, mint: Mint) -> None:
+        """Drop the value of a token that left the popular list and that nobody else wants."""
+        if self._entries.pop(mint) is not None:
+            self._evicted("delisted")
+
     def put_unpriced(self, mint: Mint, reason: str) -> None:
         """Remember for `negative_seconds` that no source prices a mint; a value it had is dropped."""
         if self._entries.pop(mint) is not None:
@@ -152,6 +165,14 @@ class MarketCapCache:
         """Why a mint has no price, while that is remembered."""
         reason: str | None = self._unpriced.get(mint)
         return reason
+
+    def mints(self) -> list[Mint]:
+        """Return whose value is in memory, tracked ones first; some may be too old to serve."""
+        return list(self._entries)
+
+    def peek(self, mint: Mint) -> Entry | None:
+        """Return the entry of a mint, however old, without a trace."""
+        return self._entries.peek(mint)
 
     def entries(self) -> Iterator[Entry]:
         """All entries that may still be served."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.clock import SystemClock
 from sidecar.config import Settings, secrets_of
@@ -18,6 +18,9 @@ from sidecar.errors import SettingsError
 from sidecar.redaction import Redactor
 from sidecar.version import __version__
 from sidecar.yaml_file import scalar
+
+if TYPE_CHECKING:
+    from sidecar.service import PreCacheService
 
 CONFIG_VARIABLE: Final = "MC_SIDECAR_CONFIG"
 """Settings files, separated by colons: the first one that exists is read, so that a mounted one is optional."""
@@ -163,8 +166,10 @@ async def _serving(settings: Settings) -> int:
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         _handle_signals(stop, stack)
+        sidecar = Sidecar(settings, redactor=redactor)
+        _reload_on_hangup(sidecar.service, stack)
         try:
-            await Sidecar(settings, redactor=redactor).run(stop)
+            await sidecar.run(stop)
         except SettingsError:
             raise
         except Exception:
@@ -185,6 +190,20 @@ def _handle_signals(stop: asyncio.Event, stack: AsyncExitStack) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_now_or_in_order, number)
         stack.callback(loop.remove_signal_handler, number)
+
+
+def _reload_on_hangup(service: "PreCacheService", stack: AsyncExitStack) -> None:
+    """SIGHUP reads the popular list again. Before the start it was just read, after the stop nobody needs it."""
+    loop = asyncio.get_running_loop()
+    under_way: set[asyncio.Task[bool]] = set()
+
+    def reload() -> None:
+        if service.running:
+            under_way.add(task := loop.create_task(service.reload(), name="reload:SIGHUP"))
+            task.add_done_callback(under_way.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    stack.callback(loop.remove_signal_handler, signal.SIGHUP)
 
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Mapping[str, Any]], int]]] = {

@@ -20,10 +20,10 @@ async def start_precache_service(config: str | os.PathLike[str] | Settings | Non
     """
     global _service  # noqa: PLW0603 - the one handle that this API is about
     if _service is None:
-        service = PreCacheService(_settings(config))
-        await service.start()
-        _service = service
-    return _service
+        _service = PreCacheService(_settings(config))
+    service = _service  # set before it has started: whoever comes meanwhile waits for the same one
+    await service.start()
+    return service
 
 
 def get_precache_service() -> PreCacheService | None:

@@ -90,10 +90,13 @@ class Engine:
 
     def tracked_changed(self) -> None:
         """Let memory and schedule follow the tracked set."""
-        mints = self.tracker.mints
-        self.cache.pin(mints)
-        self.ledger.pin(mints)
-        self.schedule.keep(mints, self._received)
+        self.pin_tracked()
+        self.schedule.keep(self.tracker.mints, self._received)
+
+    def pin_tracked(self) -> None:
+        """Keep the tracked set in memory, out of the reach of eviction."""
+        self.cache.pin(self.tracker.mints)
+        self.ledger.pin(self.tracker.mints)
 
     async def close(self) -> None:
         """End every fetch and close the connections."""

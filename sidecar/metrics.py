@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -149,6 +149,19 @@ class HitRatio:
         return (warm - past[0][1]) / asked if asked else math.nan
 
 
+class Timestamp(Collector):
+    """A Unix time, without a series until it is first set: 0 would be a time too."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+        self.value: float | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family for one scrape."""
+        yield GaugeMetricFamily(self._name, self._text, value=self.value)
+
+
 class Metrics:
     """The collectors of one service. Known label values exist from the start, so that zero is visible."""
 
@@ -240,6 +253,13 @@ class Metrics:
             "config_last_reload_success_timestamp_seconds", "When the popular list was last read successfully."
         )
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop last woke a sleeper.")
+
+    def declare_snapshot(self) -> Timestamp:
+        """Return the collector that only a service with a snapshot has; called once."""
+        name = "mc_sidecar_snapshot_last_success_timestamp_seconds"
+        success = Timestamp(name, "When the snapshot was last written.")
+        self.registry.register(success)
+        return success
 
     def forget_token(self, mint: str, symbol: str) -> None:
         """Remove the series of a popular token; harmless when it has none."""

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict, get_args
 
 from prometheus_client import CollectorRegistry
@@ -20,8 +19,8 @@ from sidecar.metrics import Metrics, Tier
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.redaction import Redactor
 from sidecar.reload import PopularFile
-from sidecar.snapshot import Snapshots
 from sidecar.schedule import RETRY_SECONDS
+from sidecar.snapshot import Snapshots
 from sidecar.steps import Steps
 from sidecar.version import __version__
 
@@ -66,6 +65,7 @@ class PreCacheService:
         self.metrics = Metrics(self.clock, version=__version__, revision=revision)
         self.running = False
         self._closed = True
+        self._lifetime = asyncio.Lock()
         self.loops: dict[str, Loop] = {}
         self._external_requests = 0
         self._external_hits = 0
@@ -75,7 +75,6 @@ class PreCacheService:
         self._snapshots: Snapshots | None = None
         self._snapshot_success = self.metrics.declare_snapshot() if self.settings.snapshot.path else None
         self._tasks: list[asyncio.Task[None]] = []
-        self._saving: asyncio.Task[None] | None = None
         self._unanswered: set[Mint] = set()
         self._started_at = self.clock.monotonic()
         self.started_unix: float | None = None
@@ -103,23 +102,36 @@ class PreCacheService:
         return self._lookups
 
     async def start(self) -> None:
-        """Start the loops; harmless when they run."""
-        if self.running:
-            return
-        self.running, self._closed = True, False
+        """Start the loops, on what a snapshot holds; harmless when they run."""
+        async with self._lifetime:
+            if not self.running:
+                await self._start()
+
+    async def _start(self) -> None:
+        if not self._closed:  # an earlier start was cancelled
+            await self.engine.close()
+        self._closed = False
         self._started_at, self.started_unix = now(self.clock)
         engine = self._engine = Engine(
             self.settings, clock=self.clock, metrics=self.metrics, redactor=self.redactor
         )
         self._lookups = Lookups(engine, self._tracked_changed)
-        self._unanswered = set(engine.tracker.popular)
         engine.publisher.listen(self._published)
         self._watch_gauges(engine)
         self.metrics.reload_successful.set(1)
         self.metrics.reload_timestamp.set(self.clock.time())
         self.loops = self._build_loops(engine)
-        runs = [(f"loop:{name}", loop.run()) for name, loop in self.loops.items()]
-        self._tasks = [asyncio.create_task(run, name=name) for name, run in [*runs, ("lag", self._watch_lag())]]
+        if self._snapshot_success is not None:
+            self._snapshots = Snapshots(engine, self._snapshot_success)
+            await self._snapshots.start()
+        self._unanswered = {mint for mint in engine.tracker.popular if not self._is_fresh(mint)}
+        self._popular_file = PopularFile(self.settings.popular_path, engine, self._popular_changed)
+        self.running = True
+        runs = {f"loop:{name}": loop.run() for name, loop in self.loops.items()}
+        runs["lag"] = self._watch_lag()
+        if self.settings.popular_path is not None:
+            runs["reload"] = self._popular_file.run()
+        self._tasks = [asyncio.create_task(run, name=name) for name, run in runs.items()]
         log.info("started", extra={"popular_tokens": len(engine.tracker.popular)})
 
     async def stop_loops(self) -> None:
@@ -132,12 +144,24 @@ class PreCacheService:
 
     async def stop(self) -> None:
         """Stop the loops, end every fetch, close the connections; harmless when stopped. Memory is kept."""
-        await self.stop_loops()
-        if self._closed:
-            return
-        self._closed = True
-        await self.engine.close()
-        log.info("stopped")
+        async with self._lifetime:
+            await self.stop_loops()
+            if self._closed:
+                return
+            self._closed = True
+            await self.engine.close()
+            if self._snapshots is not None:
+                await self._snapshots.stop()
+            log.info("stopped")
+
+    async def reload(self) -> bool:
+        """Read the popular list's file again; returns False when it is bad and the list before stays in force.
+
+        Raises NotRunningError before the start.
+        """
+        if self._popular_file is None:
+            raise NotRunningError("the service has not been started")
+        return await self._popular_file.reload()
 
     async def wait_broken(self) -> None:
         """Return only when a loop has ended by itself, which it never should, raising what ended it."""
@@ -222,6 +246,16 @@ class PreCacheService:
     def _tracked_changed(self) -> None:
         self.engine.tracked_changed()
         self.loops["tracked"].wake()
+
+    def _is_fresh(self, mint: Mint) -> bool:
+        found = self.lookups.peek(mint)
+        return found is not None and not found.stale
+
+    def _popular_changed(self) -> None:
+        """Follow a new popular list; start-up goes on being judged by the one it began with."""
+        self._unanswered.intersection_update(self.engine.tracker.popular)
+        self._tracked_changed()
+        self.loops["popular"].wake()
 
     def _published(self, mint: Mint, cap: MarketCap | None) -> None:
         self._unanswered.discard(mint)

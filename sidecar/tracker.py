@@ -1,10 +1,11 @@
 """Which mints are wanted, and which of them are kept warm (design: how it refreshes, 1)."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
+from typing import Final, Literal, NamedTuple, get_args
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 from sidecar.clock import Clock
 from sidecar.metrics import Tier
@@ -14,6 +15,18 @@ SLICES: Final = 12
 """Request counts are kept in this many slices of the window."""
 CANDIDATES_PER_PLACE: Final = 20
 FEWEST_CANDIDATES: Final = 1000
+
+Place = Tier | Literal["candidate"]
+"""Where a mint stands; a candidate is not tracked yet."""
+
+
+class Wanted(NamedTuple):
+    """How much a mint is wanted, in a form that outlives the process."""
+
+    mint: Mint
+    place: Place
+    requests: tuple[tuple[float, int], ...]
+    """How many seconds ago, to a slice's precision, how many requests came; the oldest first."""
 
 
 class Demand:
@@ -42,6 +55,19 @@ class Demand:
         """Tell whether the last `min_requests` requests all came within the window."""
         recent = self._recent
         return len(recent) == recent.maxlen and now - recent[0] <= self._window_seconds
+
+    def by_age(self, now: float) -> tuple[tuple[float, int], ...]:
+        """Return how many seconds ago, to a slice's precision, how many requests came, the oldest first."""
+        self._forget(now)
+        counts = [(ago, self._counts[(self._slice - ago) % SLICES]) for ago in reversed(range(SLICES))]
+        return tuple((ago * self._window_seconds / SLICES, count) for ago, count in counts if count)
+
+    def restore(self, by_age: Iterable[tuple[float, int]], now: float) -> None:
+        """Count the requests of an earlier process, the oldest first, on a Demand that has none yet."""
+        for seconds_ago, requests in by_age:
+            if (ago := int(seconds_ago * SLICES / self._window_seconds)) < SLICES:
+                self._counts[(self._slice - ago) % SLICES] += requests
+                self._recent.extend([now - seconds_ago] * min(requests, self._recent.maxlen or 0))
 
     def _slice_of(self, now: float) -> int:
         return int(now * SLICES / self._window_seconds)
@@ -89,6 +115,11 @@ class Tracker:
         """The popular mints, in the order of their list."""
         return tuple(self._popular)
 
+    @property
+    def max_wanted(self) -> int:
+        """How many mints are counted at most."""
+        return self._max_tokens + int(self._candidates.maxsize)
+
     def size(self, tier: Tier) -> int:
         """How many mints a tier holds."""
         return len(self.tier(tier))
@@ -135,17 +166,35 @@ class Tracker:
         self._trending = {mint: old.get(mint) or self._new_demand() for mint in new[:places]}
         self._enforce_cap()
 
-    def restore_requested(self, mints: Iterable[tuple[Mint, int]]) -> None:
-        """Take back requested mints with their counts, as many as there are free places."""
-        for mint, requests in mints:
-            if mint not in self.mints and len(self.mints) < self._max_tokens:
-                demand = self._requested[mint] = self._new_demand()
-                demand.add(self._clock.monotonic(), requests)
-                self._enforce_cap()
+    def wanted(self) -> Iterator[Wanted]:
+        """Yield every mint with its requests. The set may change meanwhile: who leaves it is left out."""
+        listed: list[tuple[Place, list[Mint]]] = [(tier, list(self.tier(tier))) for tier in get_args(Tier)]
+        for place, mints in [*listed, ("candidate", list(self._candidates))]:
+            for mint in mints:
+                if (demand := self._demand(mint)) is not None:
+                    yield Wanted(mint, place, demand.by_age(self._clock.monotonic()))
+
+    def restore(self, wanted: Sequence[Wanted]) -> None:
+        """Take back what `wanted` gave, with its seconds counted from now, as far as there are free places.
+
+        Who was requested stays tracked; whoever else is wanted enough by now becomes it.
+        """
+        now = self._clock.monotonic()
+        demands = {one.mint: self._restored(one, now) for one in wanted}
+        for mint, place, _ in wanted:
+            if mint in self._popular:
+                self._popular[mint] = demands[mint]
+            elif place == "requested" or demands[mint].is_wanted(now):
+                self._requested[mint] = demands[mint]
+            elif place == "candidate":
+                self._candidates[mint] = demands[mint]
+        self._enforce_cap()
+        self.set_trending([mint for mint, place, _ in wanted if place == "trending"])
+        self._trending = {mint: demands[mint] for mint in self._trending}
 
     def requests(self, mint: Mint) -> int:
         """Return how often a tracked mint was asked for within the window, 0 for others."""
-        demand = self._popular.get(mint) or self._requested.get(mint) or self._trending.get(mint)
+        demand = self._demand(mint) if mint in self.mints else None
         return 0 if demand is None else demand.total(self._clock.monotonic())
 
     def by_demand(self) -> list[Mint]:
@@ -158,6 +207,19 @@ class Tracker:
             min_requests=self._min_requests,
             now=self._clock.monotonic(),
         )
+
+    def _restored(self, wanted: Wanted, now: float) -> Demand:
+        demand = self._new_demand()
+        demand.restore(wanted.requests, now)
+        return demand
+
+    def _demand(self, mint: Mint) -> Demand | None:
+        """Return a mint's demand wherever it stands; that is no use of a candidate's place."""
+        tracked = self._popular.get(mint) or self._requested.get(mint) or self._trending.get(mint)
+        if tracked is not None or mint not in self._candidates:
+            return tracked
+        candidate: Demand = Cache.__getitem__(self._candidates, mint)
+        return candidate
 
     def _request_candidate(self, mint: Mint, now: float) -> bool:
         """Count a request for an untracked mint; the `min_requests`-th within the window makes it join."""
@@ -180,10 +242,10 @@ class Tracker:
         for mint in list(self._trending)[::-1][: max(0, excess)]:
             del self._trending[mint]
         now = self._clock.monotonic()
-        while self._tracked_count() > self._max_tokens and self._requested:
-            del self._requested[
-                min(self._requested, key=lambda mint: (self._requested[mint].total(now), mint != newest))
-            ]
+        demands = self._requested
+        excess = max(0, self._tracked_count() - self._max_tokens)
+        for mint in nsmallest(excess, demands, key=lambda mint: (demands[mint].total(now), mint != newest)):
+            del demands[mint]
         self.mints = frozenset((*self._popular, *self._requested, *self._trending))
 
     def _tracked_count(self) -> int:
