@@ -17,7 +17,7 @@ from tests.programs import require_program
 SCRAPES: Final = 12
 COLD: Final = 3
 """Cold tokens asked for: not so many that the sources' budgets are used up."""
-VARIABLES: Final = {"$__rate_interval": "10s", "$job": ".+", "$instance": ".+", "$namespace": ".*"}
+VARIABLES: Final = {"$__rate_interval": "1m", "$job": ".+", "$instance": ".+", "$namespace": ".*"}
 """What Grafana puts in place of the variables when everything is selected."""
 RULE_SELECTOR: Final = re.compile(r"mc_sidecar:[\w:]+(?:\{[^}]*\})?")
 
