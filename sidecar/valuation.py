@@ -121,14 +121,19 @@ def value(
     refusals += [(entry.quote.source, entry.reason) for entry in judged if entry.reason and entry is not chosen]
     if chosen is None or supply.for_market_cap is None:
         return _without_price(judged, facts, now, refusals, has_value=has_value)
-    if jump and not confirmed and not (_confirms_itself(chosen, facts) or not has_value):
-        return _held(chosen, judged, facts, refusals)
+    loyal = None
+    if jump and not confirmed and has_value:
+        loyal = _loyal(chosen, judged, facts)
+        if loyal is None and not _confirms_itself(chosen, facts):
+            comparison, _ = _compare(chosen, judged, facts, policy)
+            return _held(chosen, judged, msgspec.structs.replace(facts, comparison=comparison), refusals)
+        chosen = loyal or chosen
     comparison, disagreeing = _compare(chosen, judged, facts, policy)
     reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
     if first is not None and first is not chosen:
         reasons[first.quote.source] = _JUMP
     refusals += reasons.items()
-    facts = _accepted(chosen, facts, comparison)
+    facts = _accepted(chosen, facts, comparison, held_upwards=None if loyal is None else facts.held_upwards)
     cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
     seen = _seen(judged, chosen, reasons)
     received = chosen.quote.received
@@ -213,6 +218,18 @@ def _confirms_itself(chosen: Judged, facts: Facts) -> bool:
     )
 
 
+def _loyal(chosen: Judged, judged: Sequence[Judged], facts: Facts) -> Judged | None:
+    """Return another good quote that stands by the last good price, where the jump has been held before.
+
+    Old price and other source are two against one: nonsense that goes on is not taken on its own word.
+    """
+    last = facts.last_good
+    if last is None or facts.held_upwards != (chosen.price > last.value):
+        return None
+    others = (entry for entry in judged if entry is not chosen and entry.grade == "good")
+    return next((entry for entry in others if _within(entry.price, last.value, JUMP_CONFIRMED_FACTOR)), None)
+
+
 def _held(
     chosen: Judged, judged: Sequence[Judged], facts: Facts, refusals: list[tuple[str, RefusalReason]]
 ) -> Valuation:
@@ -285,11 +302,11 @@ def _confidence(chosen: Judged, supply: BelievedSupply, comparison: Comparison |
     return "high" if comparison.disagreements == 0 and supply.circulating is not None else "medium"
 
 
-def _accepted(chosen: Judged, facts: Facts, comparison: Comparison | None) -> Facts:
+def _accepted(chosen: Judged, facts: Facts, comparison: Comparison | None, *, held_upwards: bool | None) -> Facts:
     quote = chosen.quote
     last = Figure(chosen.price, quote.source, quote.received) if chosen.grade == "good" else facts.last_good
     return msgspec.structs.replace(
-        facts, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None
+        facts, comparison=comparison, last_good=last, held_upwards=held_upwards, unpriced_since=None
     )
 
 
