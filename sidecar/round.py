@@ -149,6 +149,19 @@ class Round:
             await self._wait(tasks, math.inf, since)
             await self._wait(second, SIDE_BY_SIDE_PATIENCE_SECONDS, since)
             await self._wait(chain, SUPPLY_PATIENCE_SECONDS, self._started)
+        await self._ask_thin_sources(available)
+
+    async def _ask_thin_sources(self, sources: Sequence[PriceSource]) -> None:
+        """Ask those passed over as thin after all, for whom nobody else prices: thin is better than nothing."""
+        for source in sources:
+            lonely = [mint for mint in self.core if self._lacks_only(source, mint)]
+            since = self._desk.clock.monotonic()
+            await self._wait(self._send(source, lonely), math.inf, since)
+
+    def _lacks_only(self, source: PriceSource, mint: Mint) -> bool:
+        if (source.name, mint) in self._asked or source.name in self._failures[mint]:
+            return False
+        return self._value(mint, more=False).kind in {"unpriced", "doubted"}
 
     def _is_available(self, source: PriceSource) -> bool:
         """Pass over a source whose circuit is open or, for a miss, which has no budget now."""
@@ -191,8 +204,13 @@ class Round:
             room = -len(batch) % source.batch_size
             batch += [*paused, *(mint for mint in riders if self._may_ride(source, mint))][:room]
         for mint in set(paused).difference(batch):
-            self._answers[mint][source.name] = None
-        self._asked.update((source.name, mint) for mint in (*batch, *paused))
+            if self._desk.backoff.shortfall(source.name, mint) == "omitted":
+                self._answers[mint][source.name] = None
+                self._asked.add((source.name, mint))
+        return self._send(source, batch)
+
+    def _send(self, source: PriceSource, batch: Sequence[Mint]) -> list[asyncio.Task[None]]:
+        self._asked.update((source.name, mint) for mint in batch)
         chunks = [batch[i : i + source.batch_size] for i in range(0, len(batch), source.batch_size)]
         return [self._spawn(self._ask(source, chunk), chunk) for chunk in chunks]
 

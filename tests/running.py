@@ -1,6 +1,7 @@
 """A running service on the simulated market, over real HTTP, on a clock that only a test moves."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import msgspec
 
 from sidecar.config import Settings
 from sidecar.demo import Fault, Market, Source, serve
+from sidecar.demo.tokens import Token
 from sidecar.errors import McSidecarError
 from sidecar.models import MarketCap, Mint
 from sidecar.service import PreCacheService
@@ -22,6 +24,7 @@ CALM_TURNS: Final = 4
 SOON_SECONDS: Final = 0.25
 """Timers of the event loop due sooner (gathering misses) are waited for; those of a client's timeout are not."""
 REAL_LIMIT_SECONDS: Final = 10.0
+MOST_STEPS: Final = 200_000
 
 
 class MarketClock:
@@ -54,11 +57,20 @@ class WatchedMarket(Market):
         self.watched_clock = MarketClock(clock)
         super().__init__(seed, tokens, self.watched_clock, spread=spread)
         self.hung = 0
+        self.source_liquidity: dict[tuple[Source, str], float] = {}
         self.times: list[tuple[float, Source, str, tuple[str, ...]]] = []
 
     def record(self, source: Source, name: str, mints: tuple[str, ...]) -> None:
         super().record(source, name, mints)
         self.times.append((self.clock.monotonic(), source, name, mints))
+
+    def set_source_liquidity(self, source: Source, mint: str, usd: float) -> None:
+        """Let one source see a shallower pool than the others, in USD."""
+        self.source_liquidity[source, mint] = usd
+
+    def find(self, source: Source, mint: str) -> Token | None:
+        token, usd = super().find(source, mint), self.source_liquidity.get((source, mint))
+        return token if token is None or usd is None else msgspec.structs.replace(token, liquidity_usd=usd)
 
     def draw_fault(self, source: Source) -> Fault | None:
         fault = super().draw_fault(source)
@@ -96,7 +108,9 @@ class Rig:
         """Let time pass until something has happened, at most so many seconds; tell whether it has."""
         end = self.clock.monotonic() + seconds
         await self.settle()
+        steps = itertools.count()
         while not happened():
+            assert next(steps) < MOST_STEPS, "somebody sleeps without end for no time at all"
             wake = self.clock.next_wake
             if wake is None or wake > end:
                 self.clock.advance(end - self.clock.monotonic())

@@ -1,0 +1,83 @@
+"""Random valid mints in masses: bounded calls, bounded memory, and nobody else notices."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from sidecar.config import CacheSettings, Settings, TrackingSettings
+from sidecar.errors import McSidecarError
+from tests.running import Rig, running
+from tests.service.tokens import PRICED, nobodys
+
+SMALL = Settings(tracking=TrackingSettings(trending_tokens=0), cache=CacheSettings(max_entries=500))
+
+
+async def flood(rig: Rig, per_second: int, seconds: int) -> tuple[Counter[str], float]:
+    """Ask for mints nobody knows; return what came of it, and how old the popular tokens got meanwhile."""
+    results: Counter[str] = Counter()
+
+    async def ask(mint: str) -> None:
+        try:
+            await rig.service.get(mint)
+        except McSidecarError as error:
+            results[type(error).__name__] += 1
+
+    worst, asking = 0.0, set()
+    for second in range(seconds):
+        asking |= {asyncio.create_task(ask(mint)) for mint in nobodys(per_second, second * per_second)}
+        await rig.run_for(1)
+        worst = max(worst, *(rig.age(mint) for mint in PRICED))
+        assert (await rig.service.get(PRICED[second % len(PRICED)])).cached
+    await rig.run_for(3)
+    assert all(task.done() for task in asking)
+    return results, worst
+
+
+@pytest.mark.parametrize("per_second", [1, 20])
+async def test_a_flood_of_unknown_mints_makes_no_popular_token_older_nor_any_call_too_many(
+    per_second: int,
+) -> None:
+    async with running(SMALL) as rig:
+        await rig.run_for(120)
+        start = rig.clock.monotonic()
+        results, worst = await flood(rig, per_second, 150)
+        assert worst <= 60 + 10
+        assert results.total() == 150 * per_second
+        assert set(results) <= {
+            "NotPricedError",
+            "OverloadedError",
+            "UpstreamUnavailableError",
+            "DeadlineExceededError",
+        }
+        minutes = (rig.clock.monotonic() - start) / 60 + 1
+        calls = Counter(source for at, source, _, _ in rig.market.times if at >= start)
+        assert calls["jupiter"] <= 30 * minutes
+        assert calls["geckoterminal"] <= 30 * minutes
+        assert calls["dexscreener"] <= 300 * minutes
+        assert calls["solana_rpc"] <= 240 * minutes
+
+
+async def test_a_flood_leaves_every_structure_within_its_bound() -> None:
+    async with running(SMALL) as rig:
+        await rig.run_for(65)
+        await flood(rig, 100, 22)
+        engine = rig.service.engine
+        refresher = engine.refresher
+        assert [len(refresher._rounds), len(refresher._waiting), refresher._misses] == [0, 0, 0]
+        assert len(engine.cache) <= 500
+        assert len(engine.cache._unpriced) <= 500
+        assert len(engine.ledger) <= 500 + 100
+        assert len(refresher._desk.backoff._entries) <= 500
+        assert len(engine.tracker._candidates) <= 2000
+        assert engine.tracker.mints == frozenset(engine.tracker.popular)
+
+
+async def test_more_misses_than_fit_are_refused_at_once() -> None:
+    async with running(SMALL) as rig:
+        await rig.warm()
+        many = await rig.finish(rig.service.get_many(nobodys(5000)))
+        assert not many.tokens
+        kinds = Counter(type(error).__name__ for error in many.errors.values())
+        assert kinds.total() == 5000
+        assert kinds["OverloadedError"] >= 3000
