@@ -95,6 +95,7 @@ class Sidecar:
             await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
             if broken.done():
                 broken.result()
+                raise RuntimeError("a loop has come to an end")
         finally:
             stopped.cancel()
             broken.cancel()

@@ -1,0 +1,67 @@
+"""The sidecar as a process of its own, on the simulated market."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+START_SECONDS = 20.0
+END_SECONDS = 10.0
+
+
+class Sidecar:
+    def __init__(self, process: asyncio.subprocess.Process, addresses: dict[str, Any]) -> None:
+        self.process = process
+        self.addresses = addresses
+        self.log = ""
+
+    @property
+    def port(self) -> int:
+        return int(self.addresses["api"][0].rsplit(":", 1)[1])
+
+    async def probe(self, path: str) -> tuple[int, dict[str, Any]]:
+        base = self.addresses["ops"][0]
+        async with aiohttp.ClientSession() as session, session.get(base + path) as response:
+            return response.status, await response.json()
+
+    async def ended(self) -> int:
+        """Wait for the end and return the exit code."""
+        async with asyncio.timeout(END_SECONDS):
+            _, rest = await self.process.communicate()
+        self.log += rest.decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+async def launch(directory: Path, config: str, *arguments: str) -> asyncio.subprocess.Process:
+    """Start the demo with this configuration."""
+    path = directory / "sidecar.yaml"
+    path.write_text(config)
+    command = [sys.executable, "-m", "sidecar", "--config", str(path), "demo", "--ops-port", "0", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MC_SIDECAR")}
+    return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
+
+
+@asynccontextmanager
+async def sidecar(directory: Path, config: str = "", arguments: Sequence[str] = ()) -> AsyncIterator[Sidecar]:
+    """Run the demo until the context ends; it listens and is warm."""
+    process = await launch(directory, "ops: {host: 127.0.0.1}\nlog: {format: json}\n" + config, *arguments)
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(START_SECONDS):
+            while (line := json.loads(await process.stderr.readline()))["event"] != "listening":
+                pass
+            running = Sidecar(process, line)
+            while (await running.probe("/startupz"))[0] != 200:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
