@@ -33,7 +33,7 @@ from sidecar.supplies import Ledger, SupplyReader
 from sidecar.supply import believed_supply
 from sidecar.tracker import Tracker
 from sidecar.upstream import Upstream
-from sidecar.valuation import Policy, Valuation, judge, value
+from sidecar.valuation import Policy, Valuation, judge, value, verdict_stands
 
 PATIENCE_SECONDS: Final = 0.8
 """How long a source may keep somebody waiting before the next one is asked."""
@@ -330,8 +330,18 @@ class Round:
             unpriced = NotPricedError(result.reason) if result.kind == "unpriced" else None
             self._resolve(mint, unpriced, "not_priced")
         else:
+            self._let_verdict_lapse(mint)
             self._desk.schedule.failed(mint, has_value=self._desk.cache.get(mint) is not None)
             self._resolve(mint, self._failure(mint), "failed")
+
+    def _let_verdict_lapse(self, mint: Mint) -> None:
+        """Serve a value that cannot be refreshed at most at medium once its comparison no longer counts."""
+        entry, facts = self._desk.cache.get(mint), self._desk.ledger.get(mint)
+        if entry is None or entry.cap.confidence != "high" or facts is None:
+            return
+        if not verdict_stands(facts.comparison, now(self._desk.clock)):
+            cap = msgspec.structs.replace(entry.cap, confidence="medium")
+            self._desk.publisher.publish(Entry(cap, entry.received, entry.seen))
 
     def _settle_rider(self, mint: Mint) -> None:
         if not any(self._answers[mint].values()) or self._is_outdated(mint):

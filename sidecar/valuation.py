@@ -292,10 +292,15 @@ def _is_side_by_side(chosen: Judged, other: Judged) -> bool:
     return other.grade == "good" and apart <= SIDE_BY_SIDE_SECONDS
 
 
+def verdict_stands(comparison: Comparison | None, now: Instant) -> bool:
+    """Tell whether the last comparison still counts."""
+    return comparison is not None and now.monotonic - comparison.compared.monotonic <= VERDICT_SECONDS
+
+
 def _confidence(chosen: Judged, supply: BelievedSupply, comparison: Comparison | None, now: Instant) -> Confidence:
     if chosen.grade != "good" or not supply.on_chain:
         return "low"
-    if comparison is None or now.monotonic - comparison.compared.monotonic > VERDICT_SECONDS:
+    if comparison is None or not verdict_stands(comparison, now):
         return "medium"
     if comparison.disagreements > 1:
         return "low"
