@@ -130,7 +130,7 @@ async def test_a_thousand_cold_tokens_are_answered_in_one_batch() -> None:
     async with running(QUIET, tokens=1200) as rig:
         await rig.warm()
         mints = [mint for mint in rig.market.tokens if mint not in PRICED][:1000]
-        plain = set(plain_tokens(rig.market, 390)) & set(mints)
+        plain = set(plain_tokens(rig.market, 300)) & set(mints)
         before = rig.clock.monotonic()
         many = await rig.finish(rig.service.get_many(mints))
         assert rig.clock.monotonic() - before <= 2.0
