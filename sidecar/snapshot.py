@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -97,14 +98,13 @@ class Snapshots:
     async def _content(self) -> list[bytes]:
         """Encode everything, a little at a time: requests are answered meanwhile."""
         content: list[bytes] = []
-        size = 0
-        for count, line in enumerate(self._lines(), start=1):
-            size += len(line)
+        size, lines = 0, self._lines()
+        while part := b"".join(islice(lines, LINES_AT_A_TIME)):
+            size += len(part)
             if size > self.max_bytes:
                 break
-            content.append(line)
-            if count % LINES_AT_A_TIME == 0:
-                await asyncio.sleep(0)
+            content.append(part)
+            await asyncio.sleep(0)
         return content
 
     def _lines(self) -> Iterator[bytes]:
