@@ -54,11 +54,11 @@ class Refresher:
         futures = [self._rounds[mint].settled[mint] for mint in mints if mint in self._rounds]
         fresh = [mint for mint in mints if mint not in self._rounds]
         for start in range(0, len(fresh), ROUND_MINTS):
-            core = fresh[start : start + ROUND_MINTS]
-            riders = self._riders(core, excluded=mints) if top_up else []
-            settled = {mint: _new_future() for mint in core}
-            self._start(Round(self._desk, settled, lane=lane, loop=loop, riders=riders))
-            futures += settled.values()
+            chunk = fresh[start : start + ROUND_MINTS]
+            futures += [self._rounds[mint].settled[mint] for mint in chunk if mint in self._rounds]
+            if core := [mint for mint in chunk if mint not in self._rounds]:
+                futures += self._start_background(core, mints if top_up else None, lane, loop)
+                await asyncio.sleep(0)  # a hundred rounds begun in one go would keep requests waiting
         results = await _results(futures)
         failed = sum(result is not None and not isinstance(result, NotPricedError) for result in results)
         return Report(refreshed=len(results) - failed, failed=failed)
@@ -151,12 +151,22 @@ class Refresher:
 
     # Rounds
 
+    def _start_background(
+        self, core: Sequence[Mint], others: Sequence[Mint] | None, lane: Lane, loop: LoopName
+    ) -> Iterable[Future]:
+        """Start a round; its free places go to who is due next and not among `others`, None: to nobody."""
+        riders = [] if others is None else self._riders(core, excluded=others)
+        settled = {mint: _new_future() for mint in core}
+        self._start(Round(self._desk, settled, lane=lane, loop=loop, riders=riders))
+        return settled.values()
+
     def _riders(self, core: Sequence[Mint], excluded: Iterable[Mint]) -> list[Mint]:
         """Fill the free places of the first source that can be asked."""
         sources = zip(self._desk.sources, self._upstreams, strict=True)
         able = (source for source, upstream in sources if not upstream.breaker.retry_in())
         first = next(able, self._desk.sources[0])
-        return self._desk.schedule.soonest(-len(core) % first.batch_size, {*excluded, *self._rounds})
+        room = -len(core) % first.batch_size
+        return self._desk.schedule.soonest(room, {*excluded, *self._rounds}) if room else []
 
     def _start(self, round_: Round) -> None:
         for mint, future in round_.settled.items():

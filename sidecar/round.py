@@ -34,6 +34,7 @@ from sidecar.supply import believed_supply
 from sidecar.tracker import Tracker
 from sidecar.upstream import Upstream
 from sidecar.valuation import Policy, Valuation, judge, value, verdict_stands
+from sidecar.waiting import in_slices
 
 PATIENCE_SECONDS: Final = 0.8
 """How long a source may keep somebody waiting before the next one is asked."""
@@ -94,6 +95,8 @@ class Round:
         self._counted: set[tuple[Mint, str, str]] = set()
         self._asked: set[tuple[str, Mint]] = set()
         self._pending: dict[asyncio.Task[None], frozenset[Mint]] = {}
+        self._news: set[Mint] = set(self._answers)
+        """Of whom something has been heard since they were last settled, or nothing yet."""
         self._started = desk.clock.monotonic()
 
     def hurry(self) -> None:
@@ -106,10 +109,10 @@ class Round:
             chain = self._ask_chain()
             await self._ask_sources(chain)
             await self._wait(chain, SUPPLY_PATIENCE_SECONDS, self._started)
-            self._settle(frozenset(self._answers))
+            await self._settle(frozenset(self._answers))
             while self._pending:
                 await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
-                self._settle(self._reap())
+                await self._settle(self._reap())
         finally:
             for task in self._pending:
                 task.cancel()
@@ -139,8 +142,8 @@ class Round:
     async def _ask_sources(self, chain: list[asyncio.Task[None]]) -> None:
         available = [source for source in self._desk.sources if self._is_available(source)]
         for position, source in enumerate(available):
-            wanted = self._wanted() if position else list(self.core)
-            self._settle(frozenset(self.core).difference(wanted))  # nobody waits for what others still need
+            wanted = await self._wanted() if position else list(self.core)
+            await self._settle(frozenset(self.core).difference(wanted))  # nobody waits for what others still need
             if not wanted:
                 return
             since = self._desk.clock.monotonic()
@@ -177,10 +180,10 @@ class Round:
                 failures[source.name] = reason
         return reason is None
 
-    def _wanted(self) -> list[Mint]:
+    async def _wanted(self) -> list[Mint]:
         """Return whom another source could still help; riders only where a jump wants a second opinion."""
-        core = [mint for mint in self.core if self._value(mint, more=True).kind == "ask"]
-        return core + [mint for mint in self._riders if self._value(mint, more=True).jump]
+        core = [mint async for mint in in_slices(self.core) if self._value(mint, more=True).kind == "ask"]
+        return core + [mint async for mint in in_slices(self._riders) if self._value(mint, more=True).jump]
 
     def _ask_to_compare(self, others: Sequence[PriceSource]) -> list[asyncio.Task[None]]:
         """Ask a second source side by side; its free places go to whose comparison is oldest (design 4.7)."""
@@ -285,6 +288,7 @@ class Round:
         """Forget the finished tasks and return whom they were for; a bug in one is raised here."""
         done = [task for task in self._pending if task.done()]
         mints = frozenset[Mint]().union(*(self._pending.pop(task) for task in done))
+        self._news |= mints
         for task in done:
             task.result()
         return mints
@@ -309,11 +313,14 @@ class Round:
             has_value=desk.cache.get(mint) is not None,
         )
 
-    def _settle(self, mints: frozenset[Mint]) -> None:
-        for mint in mints.intersection(self.core):
-            self._settle_core(mint)
-        for mint in mints.intersection(self._riders):
-            self._settle_rider(mint)
+    async def _settle(self, mints: frozenset[Mint]) -> None:
+        """Publish what has come of these mints since they were last looked at, others having their turn."""
+        async for mint in in_slices(mints & self._news):
+            self._news.discard(mint)
+            if mint in self.settled:
+                self._settle_core(mint)
+            else:
+                self._settle_rider(mint)
 
     def _settle_core(self, mint: Mint) -> None:
         if self._is_outdated(mint):

@@ -27,7 +27,8 @@ class Schedule:
 
     def keep(self, tracked: Collection[Mint], received: Callable[[Mint], float | None]) -> None:
         """Follow the tracked set: a newcomer is due an interval after `received`, now without a value."""
-        self._due = {mint: self._due.get(mint, self._first_due(received(mint))) for mint in tracked}
+        old = self._due
+        self._due = {mint: old[mint] if mint in old else self._first_due(received(mint)) for mint in tracked}
 
     def _first_due(self, received: float | None) -> float:
         if received is None:

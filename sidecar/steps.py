@@ -12,6 +12,7 @@ from sidecar.refresher import Refresher
 from sidecar.schedule import Schedule
 from sidecar.sources import TrendingSource
 from sidecar.tracker import Tracker
+from sidecar.waiting import in_slices
 
 STABLECOINS: Final = frozenset(
     {
@@ -58,10 +59,13 @@ class Steps:
 
     async def tracked(self) -> bool:
         """Refresh the tracked mints that are due, most requested first. Nothing due is a success."""
-        due = self._schedule.due()
-        mints = [mint for mint in self._tracker.by_demand() if mint in due]
+        mints = await self._due_by_demand()
         report = await self._refresher.refresh(mints, lane=Lane.TRACKED, loop="tracked")
         return report.failed < len(mints) or not mints
+
+    async def _due_by_demand(self) -> list[Mint]:
+        requests = {mint: self._tracker.requests(mint) async for mint in in_slices(self._schedule.due(), 500)}
+        return sorted(sorted(requests), key=requests.__getitem__, reverse=True)
 
     async def trending(self) -> bool:
         """Ask for the trending lists and fill the free places; a source that fails keeps its last list."""

@@ -82,6 +82,8 @@ class SupplyReader:
         return None
 
     def _riders(self, mints: Sequence[Mint], room: int) -> list[Mint]:
+        if not room:
+            return []
         others = self._tracker.mints.difference(mints, (WRAPPED_SOL,))
         return sorted(others, key=lambda mint: (-self._age(mint), mint))[:room]
 

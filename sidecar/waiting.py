@@ -1,10 +1,23 @@
-"""Waiting on the service's own clock."""
+"""Waiting on the service's own clock, and letting others have their turn."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final, TypeVar
 
 from sidecar.clock import Clock
+
+SLICE: Final = 10
+"""Tokens valued in one go: they take a millisecond or two."""
+
+T = TypeVar("T")
+
+
+async def in_slices(items: Iterable[T], size: int = SLICE) -> AsyncIterator[T]:
+    """Yield the items, and let the event loop answer requests after every few of them."""
+    for position, item in enumerate(items, 1):
+        yield item
+        if position % size == 0:
+            await asyncio.sleep(0)
 
 
 async def wait_within(futures: Iterable[asyncio.Future[Any]], seconds: float, clock: Clock) -> None:
