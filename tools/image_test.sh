@@ -26,7 +26,7 @@ main() {
         base=$own_base
         builder inspect --type image "$base" >/dev/null 2>&1 || make_base
     fi
-    trap 'builder rm --all >/dev/null' EXIT
+    trap 'builder rm --all >/dev/null; builder rmi --prune >/dev/null' EXIT
     build "$base"
     check_contents
     local root
