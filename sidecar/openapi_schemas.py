@@ -57,6 +57,7 @@ def schemas() -> Schema:
             "type": "string",
             "pattern": MINT_PATTERN,
             "description": "Base58 address of a mint account, 32 bytes. Case sensitive.",
+            "examples": ["JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"],
         },
         "Token": closed_object(_token(), text="One token's market cap. Unknown is null, never 0."),
         "ExplainedToken": {
