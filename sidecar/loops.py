@@ -2,21 +2,31 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from sidecar.clock import Clock
+from sidecar.config import Settings
 from sidecar.metrics import LoopName, Metrics
 from sidecar.schedule import JITTER
 
 STEP_LIMIT_SECONDS: Final = 120.0
-"""A step that takes longer hangs: all it waits for has a timeout of its own."""
+"""A step that takes longer hangs: all it waits for has a limit of its own. See `step_limit_seconds`."""
 GRACE_SECONDS: Final = 30.0
 """How late a loop may wake before it counts as stuck."""
 SHORTEST_PAUSE_SECONDS: Final = 0.05
 
 log = logging.getLogger(__name__)
+
+
+def step_limit_seconds(settings: Settings) -> float:
+    """Return how long a step may take: every hundred tokens may find every source slow, one after the other."""
+    slow = sum(source.timeout_seconds for source in msgspec.structs.astuple(settings.sources))
+    return float(STEP_LIMIT_SECONDS + slow * math.ceil(settings.tracking.max_tokens / 100))
 
 
 class Loop:
@@ -33,12 +43,14 @@ class Loop:
         *,
         clock: Clock,
         metrics: Metrics,
+        step_limit: float = STEP_LIMIT_SECONDS,
     ) -> None:
         self.name = name
         self._step = step
         self._interval = interval
         self._clock = clock
         self._metrics = metrics
+        self._step_limit = step_limit
         self._wake = asyncio.Event()
         self._expected_by = clock.monotonic() + GRACE_SECONDS
         self._failing = False
@@ -63,7 +75,7 @@ class Loop:
         """Repeat until cancelled."""
         while True:
             started = self._clock.monotonic()
-            self._expected_by = started + STEP_LIMIT_SECONDS
+            self._expected_by = started + self._step_limit
             await self.run_once()
             rest = self._interval() * random.uniform(1 - JITTER, 1) - (self._clock.monotonic() - started)
             pause = max(SHORTEST_PAUSE_SECONDS, rest)

@@ -60,11 +60,7 @@ async def startupz(request: web.Request) -> web.Response:
 async def livez(request: web.Request) -> web.Response:
     """503 only when a loop has stopped beating."""
     service = request.app[SERVICE]
-    stuck = {
-        name: round(loop.overdue_seconds(), 3)
-        for name, loop in service.loops.items()
-        if loop.overdue_seconds() > 0
-    }
+    stuck = service.stuck_loops()
     return _probe(not stuck, {"stuck_loops": stuck, "event_loop_lag_seconds": service.event_loop_lag_seconds})
 
 

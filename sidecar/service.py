@@ -14,7 +14,7 @@ from sidecar.config import Settings, secrets_of
 from sidecar.engine import Engine
 from sidecar.errors import McSidecarError, NotRunningError
 from sidecar.lookups import Lookups
-from sidecar.loops import Loop
+from sidecar.loops import Loop, step_limit_seconds
 from sidecar.metrics import Metrics, Tier
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.redaction import Redactor
@@ -79,6 +79,7 @@ class PreCacheService:
         self._started_at = self.clock.monotonic()
         self.started_unix: float | None = None
         self.event_loop_lag_seconds = 0.0
+        self._sample_due = self._started_at
 
     # Lifetime
 
@@ -169,6 +170,12 @@ class PreCacheService:
         for task in done:
             task.result()
 
+    def stuck_loops(self) -> dict[str, float]:
+        """Return by how many seconds which loops are overdue; none of them once they were told to stop."""
+        self._forgive_a_gap()  # a probe may come before the event loop wakes the watcher
+        overdue = {name: round(loop.overdue_seconds(), 3) for name, loop in self.loops.items() if self.running}
+        return {name: seconds for name, seconds in overdue.items() if seconds > 0}
+
     def is_warm(self) -> bool:
         """Tell whether each popular mint has been answered once, or the start-up deadline has passed."""
         waited = self.clock.monotonic() - self._started_at
@@ -229,7 +236,8 @@ class PreCacheService:
             tracked_changed=self._tracked_changed,
             statistics=self.get_stats,
         )
-        tools: Any = {"clock": self.clock, "metrics": self.metrics}
+        limit = step_limit_seconds(self.settings)
+        tools: Any = {"clock": self.clock, "metrics": self.metrics, "step_limit": limit}
         loops = (
             Loop("popular", steps.popular, lambda: refresh.popular_seconds, **tools),
             Loop("trending", steps.trending, lambda: refresh.trending_seconds, **tools),
@@ -277,12 +285,14 @@ class PreCacheService:
     async def _watch_lag(self) -> None:
         """Measure how late the event loop wakes sleepers; forgive the loops when everything stood still."""
         while True:
-            before = self.clock.monotonic()
+            self._sample_due = self.clock.monotonic() + LAG_SAMPLE_SECONDS
             await self.clock.sleep(LAG_SAMPLE_SECONDS)
-            lag = self.clock.monotonic() - before - LAG_SAMPLE_SECONDS
-            self.event_loop_lag_seconds = max(0.0, lag)
+            self.event_loop_lag_seconds = max(0.0, self.clock.monotonic() - self._sample_due)
             self.metrics.event_loop_lag.set(self.event_loop_lag_seconds)
             self.metrics.hit_ratio.sample()
-            if lag > GAP_SECONDS:
-                for loop in self.loops.values():
-                    loop.forgive()
+            self._forgive_a_gap()
+
+    def _forgive_a_gap(self) -> None:
+        if self.clock.monotonic() - self._sample_due > GAP_SECONDS:
+            for loop in self.loops.values():
+                loop.forgive()

@@ -11,6 +11,12 @@ from typing import Any
 
 import aiohttp
 
+from sidecar.loops import GRACE_SECONDS
+
+PROGRAM = (
+    "import sidecar.cli, sidecar.loops as loops; loops.GRACE_SECONDS = {grace_seconds}; exit(sidecar.cli.main())"
+)
+FREE_PORT = ("--api-port", "0")
 START_SECONDS = 20.0
 END_SECONDS = 10.0
 
@@ -39,19 +45,29 @@ class Sidecar:
         return self.process.returncode
 
 
-async def launch(directory: Path, config: str, *arguments: str) -> asyncio.subprocess.Process:
-    """Start the demo with this configuration."""
+async def launch(
+    directory: Path, config: str, *arguments: str, grace_seconds: float = GRACE_SECONDS
+) -> asyncio.subprocess.Process:
+    """Start the demo with this configuration, its loops as late as that before they count as stuck."""
     path = directory / "sidecar.yaml"
     path.write_text(config)
-    command = [sys.executable, "-m", "sidecar", "--config", str(path), "demo", "--ops-port", "0", *arguments]
+    program = [sys.executable, "-c", PROGRAM.format(grace_seconds=grace_seconds)]
+    command = [*program, "--config", str(path), "demo", "--ops-port", "0", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MC_SIDECAR")}
     return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
 
 
 @asynccontextmanager
-async def sidecar(directory: Path, config: str = "", arguments: Sequence[str] = ()) -> AsyncIterator[Sidecar]:
+async def sidecar(
+    directory: Path, config: str = "", arguments: Sequence[str] = FREE_PORT, grace_seconds: float = GRACE_SECONDS
+) -> AsyncIterator[Sidecar]:
     """Run the demo until the context ends; it listens and is warm."""
-    process = await launch(directory, "ops: {host: 127.0.0.1}\nlog: {format: json}\n" + config, *arguments)
+    process = await launch(
+        directory,
+        "ops: {host: 127.0.0.1}\nlog: {format: json}\n" + config,
+        *arguments,
+        grace_seconds=grace_seconds,
+    )
     try:
         assert process.stderr is not None
         async with asyncio.timeout(START_SECONDS):

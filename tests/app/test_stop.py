@@ -17,7 +17,6 @@ from tests.app.process import launch, sidecar
 
 JUP = b"JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"
 WARM = b"GET /mc/" + JUP + b" HTTP/1.1\r\nHost: localhost\r\n"
-FREE_PORT = ("--api-port", "0")
 
 
 async def connect(port: int) -> Client | None:
@@ -52,7 +51,7 @@ async def test_no_request_fails_when_a_busy_sidecar_is_told_to_stop(
     linger: float, client: Callable[[int, Counter[str]], Coroutine[None, None, None]], tmp_path: Path
 ) -> None:
     counts: Counter[str] = Counter()
-    async with sidecar(tmp_path, f"shutdown: {{linger_seconds: {linger}}}\n", FREE_PORT) as running:
+    async with sidecar(tmp_path, f"shutdown: {{linger_seconds: {linger}}}\n") as running:
         clients = [asyncio.create_task(client(running.port, counts)) for _ in range(20)]
         while counts["200"] < 1000:  # noqa: ASYNC110 - a number is waited for, not an event
             await asyncio.sleep(0.01)
@@ -67,7 +66,7 @@ async def test_no_request_fails_when_a_busy_sidecar_is_told_to_stop(
 async def test_while_it_lingers_hits_and_misses_are_answered_and_it_is_alive_but_not_ready(tmp_path: Path) -> None:
     unknown = list(Market(seed=1, tokens=300).tokens)[-1].encode()
     miss = b"GET /mc/" + unknown + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    async with sidecar(tmp_path, "shutdown: {linger_seconds: 3}\n", FREE_PORT) as running:
+    async with sidecar(tmp_path, "shutdown: {linger_seconds: 3}\n") as running:
         assert (await running.probe("/readyz"))[0] == 200
         running.process.send_signal(signal.SIGTERM)
         while (await running.probe("/readyz"))[0] != 503:
@@ -85,7 +84,7 @@ async def test_while_it_lingers_hits_and_misses_are_answered_and_it_is_alive_but
 
 
 async def test_a_request_under_way_is_waited_for_and_a_silent_client_is_not_for_long(tmp_path: Path) -> None:
-    async with sidecar(tmp_path, "shutdown: {drain_seconds: 1}\n", FREE_PORT) as running:
+    async with sidecar(tmp_path, "shutdown: {drain_seconds: 1}\n") as running:
         silent, slow = await connect(running.port), await connect(running.port)
         assert silent is not None
         assert slow is not None
@@ -99,7 +98,7 @@ async def test_a_request_under_way_is_waited_for_and_a_silent_client_is_not_for_
 
 
 async def test_who_never_completes_a_request_holds_the_end_up_for_the_drain_alone(tmp_path: Path) -> None:
-    async with sidecar(tmp_path, "shutdown: {drain_seconds: 0.5}\n", FREE_PORT) as running:
+    async with sidecar(tmp_path, "shutdown: {drain_seconds: 0.5}\n") as running:
         slow = await connect(running.port)
         assert slow is not None
         await slow.send(WARM)
