@@ -31,8 +31,8 @@ bench: $(VENV)/.bench
 docs: $(VENV)/.dev
 	$(BIN)/python -m tools.docs
 
-image-test:
-	tools/image_test.sh
+image-test: $(VENV)/.serve
+	PYTHON=$(BIN)/python tools/image_test.sh
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
