@@ -351,7 +351,7 @@ class Round:
             self._desk.publisher.publish(Entry(cap, entry.received, entry.seen))
 
     def _settle_rider(self, mint: Mint) -> None:
-        if not any(self._answers[mint].values()) or self._is_outdated(mint):
+        if not any(self._answers[mint].values()) or self._is_outdated(mint) or not self._heard_its_source(mint):
             return
         result = self._value(mint, more=self._could_ask_more(mint))
         if result.jump:
@@ -360,6 +360,13 @@ class Round:
             if not self._counted_rider(mint):
                 self._count_token("updated")
             self._publish(mint, result)
+
+    def _heard_its_source(self, mint: Mint) -> bool:
+        """Tell whether the source behind a fresh value was asked too: riding along with another moves nobody."""
+        entry = self._desk.cache.get(mint)
+        if entry is None or self._desk.clock.monotonic() - entry.received > self._desk.policy.fresh_seconds:
+            return True
+        return entry.cap.source in self._answers[mint] or entry.cap.source in self._failures[mint]
 
     def _could_ask_more(self, mint: Mint) -> bool:
         return any(self._may_ride(source, mint) for source in self._desk.sources)
