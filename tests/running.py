@@ -133,6 +133,12 @@ class Rig:
         await self.settle()
         assert self.service.unanswered == 0
 
+    async def next_refresh(self) -> None:
+        """Let time pass until the popular list has been refreshed once more; intervals have jitter."""
+        loop = self.service.loops["popular"]
+        before = loop.last_success_unix
+        assert await self.run_until(lambda: loop.last_success_unix != before, 70)
+
     async def outcome(self, mint: str, within: float = 60.0) -> MarketCap | McSidecarError:
         """Return what a look-up gives or raises."""
         try:

@@ -62,23 +62,27 @@ async def test_the_settings_set_the_order_of_the_sources() -> None:
         assert rig.calls_since(0)["dexscreener", "/tokens/v1/solana"] == 0
 
 
-async def test_a_thin_first_quote_gives_way_to_a_good_one_that_agrees() -> None:
+@pytest.mark.parametrize(("ratio", "taken"), [(1.9, "dexscreener"), (2.2, "geckoterminal")])
+async def test_a_thin_first_quote_gives_way_to_the_first_good_one_within_a_factor_of_two(
+    ratio: float, taken: str
+) -> None:
     def prepare(market: WatchedMarket) -> None:
         bonk_stands_still(market)
-        market.set_liquidity(BONK, 5000.0)
+        market.set_source_liquidity("jupiter", BONK, 5000.0)
+        market.set_source_price("dexscreener", BONK, PRICE * ratio)
 
     async with running(QUIET, prepare=prepare) as rig:
         await rig.warm()
-        assert await price_of(rig, BONK) == (PRICE, "jupiter", "low")
+        assert (await price_of(rig, BONK))[1] == taken
 
 
 async def test_a_pool_that_runs_dry_is_refused_and_its_token_ends() -> None:
     async with running(QUIET, prepare=bonk_stands_still) as rig:
         await rig.warm()
         rig.market.set_liquidity(BONK, 50 * PRICE)
-        await rig.run_for(61)
+        await rig.next_refresh()
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "low")
-        await rig.run_for(61)
+        await rig.next_refresh()
         assert isinstance(await rig.outcome(BONK), NotPricedError)
         assert rig.metric("rejected_quotes_total", source="jupiter", reason="dead_pool") == 2
         assert rig.metric("cache_evictions_total", reason="not_priced") == 1
@@ -121,9 +125,9 @@ async def test_a_token_nobody_prices_any_more_is_doubted_first_and_gone_at_the_n
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "high")
         for source in PRICE_SOURCES:
             rig.market.forget(source, BONK)
-        await rig.run_for(58)
+        await rig.next_refresh()
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "low")
-        await rig.run_for(62)
+        await rig.next_refresh()
         assert isinstance(await rig.outcome(BONK), NotPricedError)
         for source in PRICE_SOURCES:
             rig.market.remember(source, BONK)
@@ -136,11 +140,11 @@ async def test_one_answer_without_a_price_between_good_ones_costs_only_confidenc
         await rig.run_for(120)
         for source in PRICE_SOURCES:
             rig.market.forget(source, BONK)
-        await rig.run_for(58)
+        await rig.next_refresh()
         assert (await price_of(rig, BONK))[2] == "low"
         for source in PRICE_SOURCES:
             rig.market.remember(source, BONK)
-        await rig.run_for(60)
+        await rig.next_refresh()
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "high")
 
 
@@ -163,7 +167,7 @@ async def test_a_jump_that_a_second_source_confirms_is_taken_in_the_same_refresh
     async with running(QUIET, prepare=bonk_stands_still) as rig:
         await rig.run_for(65)
         rig.market.set_price(BONK, 5 * PRICE)
-        await rig.run_for(60)
+        await rig.next_refresh()
         assert await price_of(rig, BONK) == (5 * PRICE, "jupiter", "high")
 
 
@@ -175,7 +179,7 @@ async def test_a_bad_tick_is_never_served() -> None:
             await rig.run_for(2)
             assert (await rig.service.get(BONK)).price_usd == PRICE
         rig.market.set_source_price("jupiter", BONK, None)
-        await rig.run_for(60)
+        await rig.next_refresh()
         assert (await price_of(rig, BONK))[:2] == (PRICE, "jupiter")
         assert rig.metric("rejected_quotes_total", source="jupiter", reason="jump") >= 1
 
@@ -189,9 +193,9 @@ async def test_a_jump_nobody_else_can_confirm_is_held_for_one_refresh() -> None:
     async with running(QUIET, prepare=prepare) as rig:
         await rig.run_for(65)
         rig.market.set_price(BONK, 5 * PRICE)
-        await rig.run_for(58)
+        await rig.next_refresh()
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "low")
-        await rig.run_for(60)
+        await rig.next_refresh()
         assert await price_of(rig, BONK) == (5 * PRICE, "jupiter", "medium")
 
 
@@ -199,10 +203,10 @@ async def test_a_tracked_token_that_rides_along_gets_its_jump_confirmed_in_the_s
     async with running(QUIET) as rig:
         await rig.warm()
         mint = await tracked(rig)
-        await rig.run_for(60)
+        await rig.next_refresh()
         old = rig.market.price(mint)
         rig.market.set_price(mint, old * 3)
-        await rig.run_for(60)
+        await rig.next_refresh()
         assert (await rig.service.get(mint)).price_usd == pytest.approx(old * 3, rel=1e-9)
 
 
@@ -210,7 +214,7 @@ async def test_a_tracked_jump_nobody_confirms_is_held_for_at_most_a_minute() -> 
     async with running(QUIET) as rig:
         await rig.warm()
         mint = await tracked(rig)
-        await rig.run_for(60)
+        await rig.next_refresh()
         old = rig.market.price(mint)
         rig.market.forget("dexscreener", mint)
         rig.market.forget("geckoterminal", mint)
@@ -246,14 +250,14 @@ async def test_a_second_disagreement_in_a_row_makes_it_low_and_an_agreement_high
         for minute in range(4):
             if minute == 3:
                 rig.market.set_source_price("dexscreener", BONK, None)
-            await rig.run_for(60)
+            await rig.next_refresh()
             seen.append(await price_of(rig, BONK))
         assert seen == [(PRICE, "jupiter", level) for level in ("medium", "low", "low", "high")]
 
 
 async def test_without_a_second_source_the_verdict_lasts_ten_minutes() -> None:
     async with running(QUIET, prepare=bonk_stands_still) as rig:
-        await rig.run_for(61)
+        await rig.next_refresh()
         rig.market.forget("dexscreener", BONK)
         await rig.run_for(570)
         assert (await price_of(rig, BONK))[2] == "high"
