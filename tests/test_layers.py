@@ -1,0 +1,91 @@
+"""Imports point one way, and no module keeps state."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sidecar"
+TREES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+SOURCES = [name for name in TREES if name.startswith("sidecar.sources.") and not name.endswith("__init__")]
+TOP = ["service", "embedding", "api", "hot", "ops", "app", "cli", "__main__"]
+"""From the lowest of the upper floors to the roof; whatever is not named here is below all of them."""
+
+
+def imported(name: str, *, lazily: bool = True) -> set[str]:
+    """Return the modules of ours that a module imports, at its top or anywhere."""
+    tree = TREES[name]
+    nodes = list(ast.walk(tree)) if lazily else tree.body
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    members = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} & set(TREES)
+    return {one for one in plain | {str(node.module) for node in froms} | members if one.startswith("sidecar")}
+
+
+def floor(name: str) -> int:
+    part = name.split(".")[1] if "." in name else ""
+    return TOP.index(part) if part in TOP else -1
+
+
+def test_the_test_sees_the_imports() -> None:
+    assert len(SOURCES) == 4
+    assert {"sidecar.service", "sidecar.boundary"} <= imported("sidecar.api")
+    assert "sidecar.demo" in imported("sidecar.cli") - imported("sidecar.cli", lazily=False)
+
+
+def test_sources_do_not_import_each_other() -> None:
+    for name in SOURCES:
+        assert not imported(name) & set(SOURCES), name
+
+
+def test_nothing_imports_what_is_above_it() -> None:
+    for name in TREES.keys() - {"sidecar.__init__"}:
+        above = {one for one in imported(name) if floor(one) > floor(name)}
+        assert not above, f"{name} imports {above}"
+
+
+def test_the_simulated_market_is_only_imported_by_the_command_and_only_when_it_is_asked_for() -> None:
+    for name in TREES:
+        if not name.startswith("sidecar.demo"):
+            wrong = {one for one in imported(name, lazily=name != "sidecar.cli") if one.startswith("sidecar.demo")}
+            assert not wrong, name
+
+
+def test_no_module_keeps_state_but_the_one_service_of_the_embedding_api() -> None:
+    rebound = {
+        (name, variable)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Global)
+        for variable in node.names
+    }
+    assert rebound == {("sidecar.embedding", "_service")}
+    for name, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and not _is_exported_names(node):
+                assert not _is_mutable(node), f"{name}:{node.lineno}"
+
+
+def _is_exported_names(node: ast.Assign | ast.AnnAssign) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+
+
+def _is_mutable(node: ast.Assign | ast.AnnAssign) -> bool:
+    """Tell whether it is a container that is not declared Final."""
+    makers = {"dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "TTLCache", "LRUCache"}
+    called = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).split(".")[-1] in makers
+    built = isinstance(node.value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
+    final = isinstance(node, ast.AnnAssign) and "Final" in ast.unparse(node.annotation)
+    return (called or built) and not final
+
+
+@pytest.mark.parametrize("module", ["sidecar", "sidecar.config", "sidecar.config_file", "sidecar.valuation"])
+def test_the_lower_modules_do_without_the_web_framework(module: str) -> None:
+    code = f"import sys, {module}; print('aiohttp' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert found.stdout == "False\n"
