@@ -95,6 +95,10 @@ class HotCounters(Collector):
         """Return the statistics of a route template, one of those that the applications declare."""
         return self.routes.setdefault(template, RouteStats())
 
+    def describe(self) -> Iterable[Metric]:
+        """Name the families: `/metrics?name[]=…` finds a collector by what it describes."""
+        return self.collect()
+
     def collect(self) -> Iterable[Metric]:
         """Yield the families for one scrape."""
         lookups = CounterMetricFamily(
