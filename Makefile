@@ -30,6 +30,7 @@ bench: $(VENV)/.bench
 # The tables that are generated from the code; a test fails when they are out of date.
 docs: $(VENV)/.dev
 	$(BIN)/python -m tools.docs
+	$(BIN)/python -m tools.simulated_hour
 
 image-test: $(VENV)/.serve
 	PYTHON=$(BIN)/python tools/image_test.sh
