@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 
 class PopularFile:
-    """Watches the file of the popular list, if it has one. `changed` hears when a new list is in force.
+    """Watches the file of the popular list. `changed` hears when a new list is in force.
 
     Contents are compared and not times: a ConfigMap changes by a symlink that points elsewhere.
     """
 
-    def __init__(self, path: Path | None, engine: Engine, changed: Callable[[], None]) -> None:
+    def __init__(self, path: Path, engine: Engine, changed: Callable[[], None]) -> None:
         self._path = path
         self._engine = engine
         self._changed = changed
@@ -46,30 +46,30 @@ class PopularFile:
 
     async def look(self) -> None:
         """Read the file if its content is another one, and the same as at the last look."""
-        found = await asyncio.to_thread(_fingerprint, self._path)
-        settled, self._seen = found == self._seen, found
-        if settled and found != self._judged:
-            await self.reload()
+        async with self._lock:
+            found = await asyncio.to_thread(_fingerprint, self._path)
+            settled, self._seen = found == self._seen, found
+            if settled and found != self._judged:
+                await self._judge(found)
 
     async def reload(self) -> bool:
         """Read the file now. Returns whether its list is in force; a bad one changes nothing and is logged."""
-        if self._path is None:
-            log.info("the popular list is built in: nothing to reload")
-            return True
         async with self._lock:
-            self._judged = await asyncio.to_thread(_fingerprint, self._path)
-            try:
-                tokens = await asyncio.to_thread(
-                    load_popular, self._path, self._engine.settings.tracking.max_tokens
-                )
-            except SettingsError as error:
-                self._refuse(error.mistakes)
-                return False
-            except Exception as error:
-                log.exception("the popular list could not be read")
-                self._refuse([f"{self._path}: {type(error).__name__}"])
-                return False
-            self._accept(tokens)
+            return await self._judge(await asyncio.to_thread(_fingerprint, self._path))
+
+    async def _judge(self, found: str) -> bool:
+        """Put the list in force if it is good. What the file holds by now may be newer than what was `found`."""
+        self._judged = found
+        try:
+            tokens = await asyncio.to_thread(load_popular, self._path, self._engine.settings.tracking.max_tokens)
+        except SettingsError as error:
+            self._refuse(error.mistakes)
+            return False
+        except Exception as error:
+            log.exception("the popular list could not be read")
+            self._refuse([f"{self._path}: {type(error).__name__}"])
+            return False
+        self._accept(tokens)
         return True
 
     def _refuse(self, mistakes: Sequence[str]) -> None:
@@ -116,10 +116,8 @@ def _rename(engine: Engine, mint: Mint, symbol: str) -> None:
         engine.publisher.publish(Entry(cap, entry.received, entry.seen))
 
 
-def _fingerprint(path: Path | None) -> str:
+def _fingerprint(path: Path) -> str:
     """Return what tells one content from another, or one reason why there is none from another."""
-    if path is None:
-        return ""
     try:
         with path.open("rb") as file:
             return sha256(file.read(MAX_BYTES + 1)).hexdigest()

@@ -126,11 +126,11 @@ class PreCacheService:
             self._snapshots = Snapshots(engine, self._snapshot_success)
             await self._snapshots.start()
         self._unanswered = {mint for mint in engine.tracker.popular if not self._is_fresh(mint)}
-        self._popular_file = PopularFile(self.settings.popular_path, engine, self._popular_changed)
         self.running = True
         runs = {f"loop:{name}": loop.run() for name, loop in self.loops.items()}
         runs["lag"] = self._watch_lag()
         if self.settings.popular_path is not None:
+            self._popular_file = PopularFile(self.settings.popular_path, engine, self._popular_changed)
             runs["reload"] = self._popular_file.run()
         self._tasks = [asyncio.create_task(run, name=name) for name, run in runs.items()]
         log.info("started", extra={"popular_tokens": len(engine.tracker.popular)})
@@ -158,8 +158,10 @@ class PreCacheService:
     async def reload(self) -> bool:
         """Read the popular list's file again; returns False when it is bad and the list before stays in force.
 
-        Raises NotRunningError before the start.
+        The built-in list is always good. Raises NotRunningError before the start.
         """
+        if self.settings.popular_path is None:
+            return True
         if self._popular_file is None:
             raise NotRunningError("the service has not been started")
         return await self._popular_file.reload()
@@ -171,9 +173,9 @@ class PreCacheService:
             task.result()
 
     def stuck_loops(self) -> dict[str, float]:
-        """Return by how many seconds which loops are overdue; none of them once they were told to stop."""
+        """Return by how many seconds which loops are overdue; none once they, and their watcher, were stopped."""
         self._forgive_a_gap()  # a probe may come before the event loop wakes the watcher
-        overdue = {name: round(loop.overdue_seconds(), 3) for name, loop in self.loops.items() if self.running}
+        overdue = {name: round(loop.overdue_seconds(), 3) for name, loop in self.loops.items()}
         return {name: seconds for name, seconds in overdue.items() if seconds > 0}
 
     def is_warm(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Any, Final
 import aiohttp
 import yaml
 
+from sidecar.demo import Source
+
 PATIENCE_SECONDS: Final = 30.0
 
 
@@ -57,12 +59,12 @@ class Process:
 
 
 @asynccontextmanager
-async def serving(folder: Path, urls: Mapping[str, str], **settings: Any) -> AsyncIterator[Process]:
+async def serving(folder: Path, urls: Mapping[Source, str], **settings: Any) -> AsyncIterator[Process]:
     """Run the sidecar with these upstreams and settings until the context ends; it listens."""
     tree = {
         "api": {"host": "127.0.0.1", "port": 0},
         "ops": {"host": "127.0.0.1", "port": 0},
-        "sources": {name: {"base_url": url} for name, url in urls.items()},
+        "sources": {str(name): {"base_url": url} for name, url in urls.items()},
         "log": {"format": "json"},
         **settings,
     }
