@@ -49,7 +49,7 @@ class CircuitBreaker:
             self._on_change("closed")
 
     def failed(self) -> None:
-        """Note a failure; also for a probe that was given up, so that the next one can come."""
+        """Note a failure."""
         self._failures += 1
         if self.state == "half_open":
             self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)
@@ -57,6 +57,11 @@ class CircuitBreaker:
         elif self.state == "closed" and self._failures >= FAILURES_TO_OPEN:
             self._open()
             self._on_change("open")
+
+    def given_up(self) -> None:
+        """Note that a call was cancelled from our side, which says nothing of the upstream."""
+        if self.state == "half_open":
+            self.state = "open"
 
     def _open(self) -> None:
         self.state = "open"

@@ -4,6 +4,7 @@ One `Upstream` is one source's API: its base URL, key, budget, circuit, limits a
 becomes either a parsed answer or an `UpstreamError`.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -100,7 +101,7 @@ class Upstream:
     ) -> Parsed[T]:
         async with self._turn(lane):
             started = self._clock.monotonic()
-            outcome: Outcome | str = "connect"
+            outcome: str | None = "connect"
             try:
                 parsed = await self._exchange(method, url, parse, headers, body)
                 outcome = "schema" if parsed.unreadable else "ok"
@@ -108,14 +109,22 @@ class Upstream:
                 outcome = error.outcome
                 self._failed(error)
                 raise
+            except asyncio.CancelledError:
+                outcome = None
+                self.breaker.given_up()
+                raise
             except BaseException:
                 self.breaker.failed()
                 raise
             finally:
-                self._metrics.upstream_requests.labels(self.name, outcome).inc()
-                self._metrics.upstream_duration.labels(self.name).observe(self._clock.monotonic() - started)
+                if outcome is not None:
+                    self._measure(outcome, started)
             self._succeeded(parsed.unreadable)
             return parsed
+
+    def _measure(self, outcome: str, started: float) -> None:
+        self._metrics.upstream_requests.labels(self.name, outcome).inc()
+        self._metrics.upstream_duration.labels(self.name).observe(self._clock.monotonic() - started)
 
     @asynccontextmanager
     async def _turn(self, lane: Lane) -> AsyncIterator[None]:

@@ -121,3 +121,21 @@ def test_jitter_shortens_a_pause_by_five_percent_at_most(monkeypatch: pytest.Mon
     circuit = Breaker()
     circuit.fail(3)
     assert (circuit.retry_in(), asked) == (9.5, [(0.95, 1.0)])
+
+
+def test_a_probe_that_we_cancelled_leaves_the_way_to_the_next_one() -> None:
+    circuit = Breaker()
+    circuit.fail(3)
+    circuit.clock.advance(10)
+    circuit.begin()
+    assert circuit.retry_in() == 1.0
+    circuit.given_up()
+    assert (circuit.state, circuit.retry_in(), circuit.told) == ("open", 0.0, ["open"])
+
+
+def test_calls_that_we_cancelled_do_not_open_it() -> None:
+    circuit = Breaker()
+    for _ in range(5):
+        circuit.begin()
+        circuit.given_up()
+    assert (circuit.state, circuit.told) == ("closed", [])

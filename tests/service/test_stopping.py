@@ -79,3 +79,12 @@ async def test_a_stop_with_calls_under_way_leaves_no_task_and_no_connection() ->
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert not {name for name in names if name.startswith(("loop:", "lag", "refresh"))}
         assert rig.service.engine._session.closed
+
+
+async def test_calls_that_the_stop_ends_count_for_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(QUIET, prepare=hang) as rig:
+        await rig.settle()
+        with caplog.at_level(logging.WARNING):
+            await rig.service.stop()
+        assert caplog.records == []
+        assert rig.metric("upstream_requests_total", source="jupiter", outcome="connect") == 0
