@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.clock import SystemClock
-from sidecar.config import Settings, secrets_of
+from sidecar.config import OpsSettings, Settings, secrets_of
 from sidecar.config_file import load_settings
 from sidecar.errors import SettingsError
 from sidecar.redaction import Redactor
@@ -98,6 +98,12 @@ def _settings(options: argparse.Namespace, overrides: Mapping[str, Any]) -> Sett
     return load_settings(_settings_file(options), environ=os.environ, overrides=overrides)
 
 
+def _ops(options: argparse.Namespace, overrides: Mapping[str, Any]) -> OpsSettings:
+    """Return where to ask; a popular list that broke while the sidecar runs must not make it look dead."""
+    path = _settings_file(options)
+    return load_settings(path, environ=os.environ, overrides=overrides, with_popular=False).ops
+
+
 def _settings_file(options: argparse.Namespace) -> Path | None:
     """Return the file that the flag or the environment names; when none of several exists, the first."""
     if named := getattr(options, "config", None):
@@ -131,14 +137,14 @@ def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
 def _wait(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     from sidecar.probes import wait_until_started  # noqa: PLC0415 - serve does without the HTTP client
 
-    ops = _settings(options, overrides).ops
+    ops = _ops(options, overrides)
     return _told(asyncio.run(wait_until_started(ops, options.timeout, SystemClock())))
 
 
 def _healthcheck(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     from sidecar.probes import ask  # noqa: PLC0415 - serve does without the HTTP client
 
-    return _told(ask(_settings(options, overrides).ops, "/livez"))
+    return _told(ask(_ops(options, overrides), "/livez"))
 
 
 def _told(answer: tuple[bool, str]) -> int:

@@ -25,16 +25,24 @@ _MOST_TOKENS: Final = 10_000
 
 
 def load_settings(
-    path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NO_OVERRIDES
+    path: Path | None,
+    *,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = _NO_OVERRIDES,
+    with_popular: bool = True,
 ) -> Settings:
     """Read the settings from a file, None for the defaults; `overrides`, keyed like `api.port`, beat the file.
 
-    Raises SettingsError with every mistake in the file, in the overrides and in the popular list.
+    Raises SettingsError with every mistake in the file, in the overrides and in the popular list, which
+    is not read but left empty where `with_popular` is false.
     """
     tree = _overridden(None if path is None else read_yaml(path), overrides)
     reading = _Reading(environ)
     file_settings = reading.section(FileSettings(), tree, "")
-    popular, popular_path = _popular(file_settings, Path() if path is None else path.parent, reading)
+    popular: tuple[PopularToken, ...] = ()
+    popular_path: Path | None = None
+    if with_popular:
+        popular, popular_path = _popular(file_settings, Path() if path is None else path.parent, reading)
     settings = Settings(
         **{name: getattr(file_settings, name) for name in FileSettings.__struct_fields__},
         popular=popular,

@@ -89,12 +89,16 @@ async def test_the_version_and_unknown_arguments() -> None:
     assert (await run("fly"))[0] == 2
 
 
-async def test_wait_and_healthcheck_find_the_running_sidecar_by_its_port() -> None:
+async def test_wait_and_healthcheck_find_the_running_sidecar_by_its_port(tmp_path: Path) -> None:
     async with started("demo", *FREE_PORTS) as process:
         _, ops = await process.listening()
         port = ops.rpartition(":")[2]
         assert (await run("wait", "--timeout", "15", "--ops-port", port))[0] == 0
         assert await run("--ops-port", port, "healthcheck") == (0, "", [])
+        file = tmp_path / "sidecar.yaml"
+        file.write_text(f"ops: {{port: {port}}}\n")
+        (tmp_path / "popular.yaml").write_text("tokens: broken while it runs\n")
+        assert await run("healthcheck", "--config", str(file)) == (0, "", [])
         process.child.kill()
         await process.child.wait()
         assert (await run("healthcheck", "--ops-port", port))[0] == 1
