@@ -3,7 +3,6 @@
 import asyncio
 import math
 import select
-from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from aiohttp import StreamReader, web
@@ -37,12 +36,12 @@ class Limits(NamedTuple):
     """From an answer to the first byte of the next request."""
 
 
-class State(IntEnum):
-    """Whose turn it is: IDLE between requests, RECEIVING a head, BUSY with a request until it is answered."""
-
-    IDLE = 0
-    RECEIVING = 1
-    BUSY = 2
+IDLE: Final = 0
+"""Between requests."""
+RECEIVING: Final = 1
+"""The head of a request is on its way."""
+BUSY: Final = 2
+"""From the end of a request's head to the end of its answer."""
 
 
 class Owner(Protocol):
@@ -77,7 +76,7 @@ class Connection(web.RequestHandler):
         )
         self._owner = owner
         self._payload: StreamReader | None = None
-        self.state = State.RECEIVING
+        self.state = RECEIVING
         self.head_bytes = 0
         self.sweeps = 0
         self.unwritten_sweeps = 0
@@ -97,9 +96,9 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Watch the head of a request grow. aiohttp calls this without data, too, to go on parsing."""
-        if data and self.state is not State.BUSY and not self._lacks_body:
-            if self.state is State.IDLE:
-                self.state, self.sweeps = State.RECEIVING, 0
+        if data and self.state != BUSY and not self._lacks_body:
+            if self.state == IDLE:
+                self.state, self.sweeps = RECEIVING, 0
             self.head_bytes += len(data)
         super().data_received(data)
         if self.head_bytes > LARGEST_HEAD_BYTES:  # what has been complete after all has begun by then
@@ -107,8 +106,8 @@ class Connection(web.RequestHandler):
 
     def begin(self, payload: StreamReader) -> None:
         """Note that a request's head is complete and its handling begins."""
-        self.state, self.sweeps, self.unwritten_sweeps = State.BUSY, 0, 0
-        self._payload = payload
+        self.state, self.sweeps, self.unwritten_sweeps = BUSY, 0, 0
+        self._payload = None if payload.is_eof() else payload
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -119,7 +118,7 @@ class Connection(web.RequestHandler):
         if self._owner.winding_down:
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
-        self.state, self.sweeps, self.head_bytes = State.IDLE, 0, 0
+        self.state, self.sweeps, self.head_bytes = IDLE, 0, 0
         return finished
 
     def handle_error(
@@ -146,7 +145,7 @@ class Connection(web.RequestHandler):
     @property
     def is_quiet(self) -> bool:
         """Nothing has arrived that has not been answered."""
-        return self.state is not State.BUSY and not self.head_bytes
+        return self.state != BUSY and not self.head_bytes
 
     @property
     def has_unread_bytes(self) -> bool:
@@ -158,7 +157,7 @@ class Connection(web.RequestHandler):
     @property
     def gives_way(self) -> bool:
         """It has kept us waiting for long enough to be closed for the sake of a new one."""
-        waits = self.state is not State.BUSY or self._lacks_body or self.unwritten_sweeps > 0
+        waits = self.state != BUSY or self._lacks_body or self.unwritten_sweeps > 0
         return waits and self.sweeps >= GIVES_WAY_SWEEPS
 
     def sweep(self, limits: Limits) -> bool:
@@ -172,11 +171,7 @@ class Connection(web.RequestHandler):
     def _seconds_left_to_client(self, limits: Limits) -> float:
         if self._lacks_body:
             return limits.body_seconds
-        return {
-            State.IDLE: limits.idle_seconds,
-            State.RECEIVING: limits.head_seconds,
-            State.BUSY: math.inf,
-        }[self.state]
+        return {IDLE: limits.idle_seconds, RECEIVING: limits.head_seconds, BUSY: math.inf}[self.state]
 
     def abort(self) -> None:
         """Close at once and leave the count: a polite end would wait for ever for a client that does not read."""
@@ -189,7 +184,7 @@ class Connection(web.RequestHandler):
 
     def _refuse_endless_head(self) -> None:
         """Refuse a head, unless it turned out to be complete and the bytes to be the body's."""
-        if self.state is State.RECEIVING and not self.link.is_closing():
+        if self.state == RECEIVING and not self.link.is_closing():
             self.link.write(raw_response(problem_of_http(web.HTTPRequestHeaderFieldsTooLarge())))
             self.force_close()
 

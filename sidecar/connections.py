@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sidecar.boundary import problem_of
 from sidecar.clock import Clock
-from sidecar.connection import SWEEP_SECONDS, Connection, Limits, State, raw_response
+from sidecar.connection import IDLE, SWEEP_SECONDS, Connection, Limits, raw_response
 from sidecar.errors import OverloadedError
 from sidecar.listeners import BACKLOG
 
@@ -120,7 +120,7 @@ class Connections:
         waiting = [one for one in self._open if one.gives_way]
         if not waiting:
             return False
-        max(waiting, key=lambda one: (one.state is not State.IDLE, one.sweeps)).abort()
+        max(waiting, key=lambda one: (one.state != IDLE, one.sweeps)).abort()
         return True
 
     def _refuse(self) -> "_Refusal":

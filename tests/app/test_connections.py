@@ -203,6 +203,18 @@ async def test_a_client_that_reads_on_is_not_cut_off() -> None:
         assert (await client.ask(GET)).body == b"small"
 
 
+async def test_a_client_that_reads_one_answer_has_as_long_for_the_next() -> None:
+    async with listening() as listener:
+        client = await listener.client(receive_buffer=4096)
+        await client.send(LARGE + LARGE)
+        await listener.sweep(15)
+        assert (await client.reply()).status == 200
+        await listener.sweep(20)
+        assert len(listener.connections) == 1
+        await listener.sweep(1)
+        assert len(listener.connections) == 0
+
+
 async def test_a_request_may_take_as_long_as_it_takes() -> None:
     async with listening() as listener:
         (client,) = await occupy(listener, 1)
@@ -246,6 +258,21 @@ async def test_what_has_arrived_is_answered_and_idle_connections_are_closed() ->
         assert (await busy.reply()).body == b"done"
         assert await busy.is_closed()
         await closing
+
+
+async def test_a_request_that_the_kernel_holds_is_answered_on_an_idle_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.connections.QUIET_SECONDS", 0.0)
+    async with listening() as listener:
+        raw = socket.create_connection(("127.0.0.1", listener.port))
+        client = Client(*await asyncio.open_connection(sock=raw.dup()))
+        await client.ask(GET)
+        raw.sendall(GET)
+        raw.close()
+        await listener.connections.close(10.0)
+        assert (await client.reply()).body == b"small"
+        await client.close()
 
 
 async def test_clients_that_the_kernel_has_accepted_for_us_are_served() -> None:
