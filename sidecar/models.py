@@ -53,7 +53,7 @@ class Lane(IntEnum):
     TRACKED = 2
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
+class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one source said of one mint. Amounts are exact; whether to believe it is valuation's business."""
 
     source: str
@@ -74,7 +74,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """False: anyone can mint the other side of the pool, so `liquidity_usd` may be inflated, never too low."""
 
 
-class ScaledUiAmount(msgspec.Struct, frozen=True, kw_only=True):
+class ScaledUiAmount(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Token-2022's multiplier between raw and displayed amounts."""
 
     multiplier: Decimal
@@ -86,7 +86,7 @@ class ScaledUiAmount(msgspec.Struct, frozen=True, kw_only=True):
         return self.next_multiplier if unix >= self.next_from_unix else self.multiplier
 
 
-class ChainSupply(msgspec.Struct, frozen=True, kw_only=True):
+class ChainSupply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A supply read on chain, in whole tokens, unscaled."""
 
     received: Instant

@@ -1,6 +1,6 @@
 """Which mints are wanted, and which of them are kept warm (design: how it refreshes, 1)."""
 
-from collections import deque
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import nsmallest
 from typing import Final, Literal, NamedTuple, get_args
@@ -30,19 +30,23 @@ class Wanted(NamedTuple):
 
 
 class Demand:
-    """How often a mint was asked for within the window, to a slice's precision, and when exactly it last was."""
+    """How often a mint was asked for within the window, to a slice's precision, and when exactly it last was.
 
-    __slots__ = ("_counts", "_recent", "_slice", "_window_seconds")
+    There may be many thousands: arrays take a fifth of the memory, and the garbage collector passes them over.
+    """
+
+    __slots__ = ("_counts", "_min_requests", "_recent", "_slice", "_window_seconds")
 
     def __init__(self, *, window_seconds: float, min_requests: int, now: float) -> None:
         self._window_seconds = window_seconds
-        self._recent: deque[float] = deque(maxlen=min_requests)
-        self._counts = [0] * SLICES
+        self._min_requests = min_requests
+        self._recent = array("d")
+        self._counts = array("L", [0] * SLICES)
         self._slice = self._slice_of(now)
 
     def add(self, now: float, requests: int = 1) -> None:
         """Count requests."""
-        self._recent.append(now)
+        self._remember(now)
         self._forget(now)
         self._counts[self._slice % SLICES] += requests
 
@@ -54,7 +58,7 @@ class Demand:
     def is_wanted(self, now: float) -> bool:
         """Tell whether the last `min_requests` requests all came within the window."""
         recent = self._recent
-        return len(recent) == recent.maxlen and now - recent[0] <= self._window_seconds
+        return len(recent) == self._min_requests and now - recent[0] <= self._window_seconds
 
     def by_age(self, now: float) -> tuple[tuple[float, int], ...]:
         """Return how many seconds ago, to a slice's precision, how many requests came, the oldest first."""
@@ -67,16 +71,24 @@ class Demand:
         for seconds_ago, requests in by_age:
             if (ago := int(seconds_ago * SLICES / self._window_seconds)) < SLICES:
                 self._counts[(self._slice - ago) % SLICES] += requests
-                self._recent.extend([now - seconds_ago] * min(requests, self._recent.maxlen or 0))
+                for _ in range(min(requests, self._min_requests)):
+                    self._remember(now - seconds_ago)
+
+    def _remember(self, when: float) -> None:
+        if len(self._recent) == self._min_requests:
+            del self._recent[0]
+        self._recent.append(when)
 
     def _slice_of(self, now: float) -> int:
         return int(now * SLICES / self._window_seconds)
 
     def _forget(self, now: float) -> None:
         now_slice = self._slice_of(now)
+        if now_slice <= self._slice:
+            return
         for passed in range(self._slice + 1, min(now_slice, self._slice + SLICES) + 1):
             self._counts[passed % SLICES] = 0
-        self._slice = max(now_slice, self._slice)
+        self._slice = now_slice
 
 
 class Tracker:
@@ -106,9 +118,15 @@ class Tracker:
         self._trending: dict[Mint, Demand] = {}
         candidates = max(FEWEST_CANDIDATES, CANDIDATES_PER_PLACE * max_tokens)
         self._candidates: LRUCache[Mint, Demand] = LRUCache(candidates)
-        self.mints: frozenset[Mint] = frozenset()
-        """All tracked mints."""
+        self._mints: frozenset[Mint] | None = None
         self.set_popular(popular)
+
+    @property
+    def mints(self) -> frozenset[Mint]:
+        """All tracked mints."""
+        if self._mints is None:
+            self._mints = frozenset((*self._popular, *self._requested, *self._trending))
+        return self._mints
 
     @property
     def popular(self) -> tuple[Mint, ...]:
@@ -231,7 +249,7 @@ class Tracker:
             return False
         self._requested[mint] = candidate
         self._enforce_cap(newest=mint)
-        if mint not in self.mints:
+        if mint not in self._requested:
             return False
         del self._candidates[mint]
         return True
@@ -246,7 +264,7 @@ class Tracker:
         excess = max(0, self._tracked_count() - self._max_tokens)
         for mint in nsmallest(excess, demands, key=lambda mint: (demands[mint].total(now), mint != newest)):
             del demands[mint]
-        self.mints = frozenset((*self._popular, *self._requested, *self._trending))
+        self._mints = None
 
     def _tracked_count(self) -> int:
         return len(self._popular) + len(self._requested) + len(self._trending)
