@@ -5,6 +5,7 @@ becomes either a parsed answer or an `UpstreamError`.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -103,7 +104,7 @@ class Upstream:
             started = self._clock.monotonic()
             outcome: str | None = "connect"
             try:
-                parsed = await self._exchange(method, url, parse, headers, body)
+                parsed = await self._exchange(method, url, parse, lane, headers=headers, body=body)
                 outcome = "schema" if parsed.unreadable else "ok"
             except UpstreamError as error:
                 outcome = error.outcome
@@ -151,12 +152,25 @@ class Upstream:
             raise NotAskedError(self.name, "circuit", retry_in)
 
     async def _exchange(
-        self, method: str, url: URL, parse: Parse[T], headers: Mapping[str, str], body: bytes | None
+        self,
+        method: str,
+        url: URL,
+        parse: Parse[T],
+        lane: Lane,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
     ) -> Parsed[T]:
         sent = {"User-Agent": _USER_AGENT, "Accept": "application/json", **headers, **self._credentials()}
         try:
             async with self._session.request(
-                method, url, data=body, headers=sent, timeout=self._timeout, allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=sent,
+                timeout=self._timeout,
+                allow_redirects=False,
+                middlewares=[self._counting(lane)],
             ) as response:
                 self._check_status(response)
                 return parse(await self._read(response), now(self._clock))
@@ -168,6 +182,22 @@ class Upstream:
             raise self._error("timeout", f"no answer within {self._timeout.total:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._error("connect", f"{type(error).__name__}: {error}") from error
+
+    def _counting(self, lane: Lane) -> aiohttp.ClientMiddlewareType:
+        """Count what aiohttp sends again after a lost connection as the call that it is; a probe is sent once."""
+        attempts = itertools.count()
+
+        async def attempt(
+            request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            if next(attempts):
+                if self.breaker.state != "closed" or self.budget.delay(lane):
+                    raise aiohttp.ClientConnectionError("the connection was lost")
+                self._metrics.upstream_requests.labels(self.name, "connect").inc()
+                self.budget.begin(lane)
+            return await send(request)
+
+        return attempt
 
     def _check_status(self, response: aiohttp.ClientResponse) -> None:
         unix = self._clock.time()

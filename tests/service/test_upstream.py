@@ -111,12 +111,12 @@ async def test_the_key_goes_into_its_header() -> None:
         (answering(body=b"not gzip", headers={"Content-Encoding": "gzip"}), "connect"),
     ],
 )
-async def test_each_failure_has_its_outcome_counted_once(handler: Handler, outcome: str) -> None:
+async def test_each_call_that_fails_has_its_outcome_counted_once(handler: Handler, outcome: str) -> None:
     async with asking(handler, timeout_seconds=0.3) as asked:
         with pytest.raises(UpstreamError) as caught:
             await asked.get()
         assert caught.value.outcome == outcome
-        assert asked.outcomes() == {outcome: 1}
+        assert asked.outcomes() == {outcome: len(asked.received)}
         assert asked.metric("request_duration_seconds_count") == 1
         assert asked.upstream.last_error == caught.value.detail
         assert not [request for request in asked.received if "elsewhere" in request.target]
@@ -178,6 +178,25 @@ async def test_a_body_without_end_takes_little_memory(kind: str) -> None:
             tracemalloc.stop()
         assert caught.value.outcome == "too_large"
         assert peak < 5 * LARGEST_ANSWER_BYTES
+
+
+async def test_a_call_repeated_because_its_connection_was_lost_counts_twice_and_a_probe_is_not_repeated() -> None:
+    async with asking(drop, rpm=600) as asked:
+        for calls in (2, 4, 6):
+            with pytest.raises(UpstreamError):
+                await asked.get()
+            assert (len(asked.received), len(asked.upstream.budget._begun)) == (calls, calls)
+        asked.clock.advance(10)
+        with pytest.raises(UpstreamError):
+            await asked.get()
+        assert (len(asked.received), asked.outcomes()) == (7, {"connect": 7})
+
+
+async def test_a_lost_connection_is_not_tried_again_beyond_the_budget() -> None:
+    async with asking(drop, rpm=6) as asked:
+        with pytest.raises(UpstreamError):
+            await asked.get()
+        assert (len(asked.received), asked.outcomes()) == (1, {"connect": 1})
 
 
 # Secrets
