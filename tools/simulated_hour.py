@@ -29,7 +29,8 @@ simulated market, on a clock that only the simulation moves.
 The rules in short:
 
 * The first source in `pricing.sources` with a good quote gives the price; each refresh of the popular list
-  compares it with a second one. Agreed: `high`. One comparison that disagrees: at most `medium`, two in a row: `low`.
+  compares it with a second one. Agreed: `high`. One comparison that disagrees: at most `medium`, two in a row:
+  `low`.
 * A price more than half up or down is a **jump**. Another source within a factor of 1.2 confirms it in the same
   refresh. Two others that confirm each other outvote it. Otherwise the old value is held for one refresh, at
   `low`. The next quote in the same direction is then taken, unless another good source stands by the old price:
