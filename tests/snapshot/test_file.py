@@ -232,7 +232,7 @@ from sidecar.snapshot_file import write
 path, number = Path(sys.argv[1]), 0
 while True:
     number += 1
-    write(path, [b"%d\\n" % number] * 200_000)
+    write(path, [b"%d\\n" % number * 1_000_000])
     print(number, flush=True)
 """
 
