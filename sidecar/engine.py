@@ -10,6 +10,7 @@ from sidecar.budget import Budget, CallSlots
 from sidecar.cache import MarketCapCache, PinnedCache
 from sidecar.clock import Clock
 from sidecar.config import Settings, SourceSettings, effective_rpm
+from sidecar.desk import Desk
 from sidecar.facts import Facts
 from sidecar.keys import JupiterKey
 from sidecar.metrics import EvictionReason, Metrics
@@ -17,7 +18,6 @@ from sidecar.models import Mint
 from sidecar.publisher import Publisher
 from sidecar.redaction import Redactor
 from sidecar.refresher import Refresher
-from sidecar.round import Desk
 from sidecar.schedule import Schedule
 from sidecar.sources import TrendingSource
 from sidecar.sources.dexscreener import DexScreener

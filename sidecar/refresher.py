@@ -11,16 +11,21 @@ from typing import Any, Final
 
 import msgspec
 
+from sidecar.desk import Desk
 from sidecar.errors import McSidecarError, NotPricedError, OverloadedError, UpstreamUnavailableError
 from sidecar.metrics import LoopName
 from sidecar.models import Lane, Mint
-from sidecar.round import Desk, Round, Settled
+from sidecar.round import Round
+from sidecar.settlement import Settled
 
 ROUND_MINTS: Final = 100
 GATHER_SECONDS: Final = 0.005
 """How long a miss waits for others to share its calls."""
 GATHER_SCARCE_SECONDS: Final = 0.2
 """Likewise when more than half of the first source's call budget is used up."""
+MOST_ROUNDS: Final = 16
+"""Background rounds under way: memory, and what the garbage collector has to look at, stay small."""
+LONGEST_REFRESH_SECONDS: Final = 60.0
 MOST_MISSES: Final = 2000
 """Misses waiting or under way; one more is refused."""
 
@@ -47,13 +52,20 @@ class Refresher:
         self._waiting: dict[Mint, Future] = {}
         self._misses = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._stopped = False
 
     async def refresh(self, mints: Sequence[Mint], *, lane: Lane, loop: LoopName, top_up: bool = True) -> Report:
-        """Refresh these mints and wait for what comes of it; batches with room take along who is due next."""
+        """Refresh these mints and wait for what comes of it; batches with room take along who is due next.
+
+        Thousands are begun a few rounds at a time, and for `LONGEST_REFRESH_SECONDS`: who is left then stays due.
+        """
+        began = self._desk.clock.monotonic()
         futures = [self._rounds[mint].settled[mint] for mint in mints if mint in self._rounds]
         fresh = [mint for mint in mints if mint not in self._rounds]
         for start in range(0, len(fresh), ROUND_MINTS):
+            if not await self._has_room(began):
+                break
             chunk = fresh[start : start + ROUND_MINTS]
             futures += [self._rounds[mint].settled[mint] for mint in chunk if mint in self._rounds]
             if core := [mint for mint in chunk if mint not in self._rounds]:
@@ -157,8 +169,16 @@ class Refresher:
         """Start a round; its free places go to who is due next and not among `others`, None: to nobody."""
         riders = [] if others is None else self._riders(core, excluded=others)
         settled = {mint: _new_future() for mint in core}
-        self._start(Round(self._desk, settled, lane=lane, loop=loop, riders=riders))
+        task = self._start(Round(self._desk, settled, lane=lane, loop=loop, riders=riders))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         return settled.values()
+
+    async def _has_room(self, began: float) -> bool:
+        """Wait until one more background round may begin; False when it is too late for that."""
+        while len(self._background) >= MOST_ROUNDS:
+            await asyncio.wait(self._background, return_when=asyncio.FIRST_COMPLETED)
+        return self._desk.clock.monotonic() - began < LONGEST_REFRESH_SECONDS
 
     def _riders(self, core: Sequence[Mint], excluded: Iterable[Mint]) -> list[Mint]:
         """Fill the free places of the first source that can be asked."""
@@ -168,19 +188,20 @@ class Refresher:
         room = -len(core) % first.batch_size
         return self._desk.schedule.soonest(room, {*excluded, *self._rounds}) if room else []
 
-    def _start(self, round_: Round) -> None:
+    def _start(self, round_: Round) -> asyncio.Task[None]:
         for mint, future in round_.settled.items():
             self._rounds[mint] = round_
             future.add_done_callback(partial(self._settled, mint))
-        self._spawn(round_.run())
+        return self._spawn(round_.run())
 
     def _settled(self, mint: Mint, _: Future) -> None:
         self._rounds.pop(mint, None)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="refresh")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
