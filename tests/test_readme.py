@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.k8s.rendering import CASES, containers, documents, one, pod_spec
 from tests.monitoring.processes import demo
 from tests.programs import require_program
 
@@ -57,3 +58,11 @@ def test_go_asks_as_the_readme_says(api: str, tmp_path: Path) -> None:
     go = require_program("go", package="golang-go")
     (tmp_path / "ask.go").write_text(snippet("Ask it", "go").replace(ADDRESS, api))
     assert_is_jup(run([go, "run", "ask.go"], tmp_path))
+
+
+def test_kustomization_adds_the_sidecar_as_the_readme_says(tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yaml").write_text(snippet("Add it to your pod", "yaml"))
+    (tmp_path / "deployment.yaml").write_text((CASES / "orders" / "deployment.yaml").read_text())
+    (tmp_path / "mc-sidecar").symlink_to(README.parent)
+    orders = one(documents(tmp_path), "Deployment", "orders")
+    assert [container["name"] for container in containers(pod_spec(orders))] == ["mc-sidecar", "migrate", "web"]

@@ -107,6 +107,19 @@ def test_component_adds_a_native_sidecar_in_front_of_the_own_init_containers() -
     assert orders["spec"]["template"]["metadata"]["labels"]["mc-sidecar"] == "enabled"
 
 
+def test_component_is_added_to_a_manifest_in_json(tmp_path: Path) -> None:
+    """Comments inside the patch would be copied into the JSON and break it."""
+    [orders] = documents(CASES / "orders")
+    (tmp_path / "mc-sidecar").symlink_to(REPOSITORY)
+    for component in ("component", "component-without-native-sidecars"):
+        folder = tmp_path / component
+        folder.mkdir()
+        lines = {"resources": ["orders.json"], "components": [f"../mc-sidecar/k8s/{component}"]}
+        (folder / "orders.json").write_text(json.dumps(orders))
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(lines))
+        assert sidecar(one(documents(folder), "Deployment", "orders"))["image"] == f"mc-sidecar:{__version__}"
+
+
 def test_component_generates_nothing_and_reads_only_what_may_be_missing() -> None:
     manifests = documents(FOLDERS["plain"])
     assert [m["kind"] for m in manifests] == ["Deployment"]
