@@ -3,6 +3,7 @@
 import asyncio
 import math
 import select
+from collections.abc import Coroutine
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from aiohttp import StreamReader, web
@@ -41,7 +42,7 @@ IDLE: Final = 0
 RECEIVING: Final = 1
 """The head of a request is on its way."""
 BUSY: Final = 2
-"""From the end of a request's head to the end of its answer."""
+"""From the end of a request's head until its answer is there to be written."""
 
 
 class Owner(Protocol):
@@ -109,17 +110,16 @@ class Connection(web.RequestHandler):
         self.state, self.sweeps, self.unwritten_sweeps = BUSY, 0, 0
         self._payload = None if payload.is_eof() else payload
 
-    async def finish_response(
+    def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Write the answer; when the listener is winding down it is the connection's last."""
+        self.state, self.sweeps, self.head_bytes = IDLE, 0, 0
         if isinstance(resp, web.HTTPException):
             resp = problem_of_http(resp)  # raised outside the middlewares: an Expect that nobody can meet
         if self._owner.winding_down:
             resp.force_close()
-        finished = await super().finish_response(request, resp, start_time)
-        self.state, self.sweeps, self.head_bytes = IDLE, 0, 0
-        return finished
+        return super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,
@@ -145,7 +145,7 @@ class Connection(web.RequestHandler):
     @property
     def is_quiet(self) -> bool:
         """Nothing has arrived that has not been answered."""
-        return self.state != BUSY and not self.head_bytes
+        return self.state != BUSY and not self.head_bytes and not self.link.get_write_buffer_size()
 
     @property
     def has_unread_bytes(self) -> bool:
@@ -164,8 +164,8 @@ class Connection(web.RequestHandler):
         """Count one more sweep and tell whether the client is too slow."""
         self.sweeps += 1
         self.unwritten_sweeps = self.unwritten_sweeps + 1 if self.link.get_write_buffer_size() else 0
-        if self.unwritten_sweeps * SWEEP_SECONDS > limits.write_seconds:
-            return True
+        if self.unwritten_sweeps:
+            return self.unwritten_sweeps * SWEEP_SECONDS > limits.write_seconds
         return self.sweeps * SWEEP_SECONDS > self._seconds_left_to_client(limits)
 
     def _seconds_left_to_client(self, limits: Limits) -> float:

@@ -184,10 +184,9 @@ def _announce_requests(server: Any) -> None:
     """Let each connection know when a request begins; every protocol of this server is a Connection."""
     make = server.request_factory
 
-    def begin(message: Any, payload: Any, connection: Connection, *rest: Any) -> web.BaseRequest:
+    def begin(message: Any, payload: Any, connection: Connection, writer: Any, task: Any) -> Any:
         connection.begin(payload)
-        request: web.BaseRequest = make(message, payload, connection, *rest)
-        return request
+        return make(message, payload, connection, writer, task)
 
     server.request_factory = begin
 
