@@ -10,11 +10,12 @@ import pytest
 from sidecar.clock import Clock
 from sidecar.config import Settings, SnapshotSettings
 from sidecar.demo import Fault, Market, Source, serve
+from sidecar.embedding import start_precache_service, stop_precache_service
 from sidecar.models import Mint
 from sidecar.service import PreCacheService
 from tests.clock import UNIX_START, FakeClock
 from tests.processes import serving
-from tests.running import Rig, running
+from tests.running import Rig, pointed_at, running
 from tests.service.tokens import BONK, POPULAR_MINTS, PRICED, plain_tokens
 
 SUCCESS = "mc_sidecar_snapshot_last_success_timestamp_seconds"
@@ -178,6 +179,18 @@ async def test_two_starts_at_once_are_one(settings: Settings) -> None:
     async with running(settings, prepare=dead, start=False) as rig:
         await asyncio.gather(rig.service.start(), rig.service.start())
         assert len(rig.service._tasks) == 5
+
+
+async def test_an_application_that_starts_it_twice_at_once_has_one_that_runs(settings: Settings) -> None:
+    async with serve(Market()) as urls:
+        here = pointed_at(urls, settings)
+        services = await asyncio.gather(start_precache_service(here), start_precache_service(here))
+        try:
+            assert services[0] is services[1]
+            assert services[0].running
+        finally:
+            await stop_precache_service()
+    assert not services[0].running
 
 
 async def test_a_process_killed_with_9_comes_back_with_at_most_an_interval_lost(tmp_path: Path) -> None:
