@@ -178,7 +178,7 @@ class Round:
         try:
             self._hearing.hears(source, mints, await source.quotes(mints, self._lane))
         except UpstreamError as error:
-            self._hearing.fails(source, mints, error.with_traceback(None))  # its frames hold this round, and it them
+            self._hearing.fails(source, mints, error.with_traceback(None))  # its frames hold this round
 
     # Waiting
 
