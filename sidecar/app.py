@@ -1,6 +1,7 @@
 """The composition root: builds everything, owns every lifetime and the order of stop."""
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ class Sidecar:
             application = await self._listener(stack, routes, most, drain)
             shorten(application.runner, self.service, unix_socket=unix_socket)
             self.api_addresses = await _listen(application, api)
+            gc.freeze()  # what lives as long as the process need not be looked at in every collection
             log.info("listening", extra={"api": self.api_addresses, "ops": self.ops_addresses})
             await self._until(stop)
             self._phase.stopping = True

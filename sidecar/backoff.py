@@ -1,7 +1,8 @@
 """Which source need not be asked for a mint alone, because it does not know it (design: how it refreshes, 3)."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+import msgspec
 from cachetools import LRUCache
 
 from sidecar.clock import Clock
@@ -12,7 +13,7 @@ LONGEST_BACKOFF_SECONDS: Final = 3600.0
 Shortfall = Literal["omitted", "thin"]
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True, gc=False):
     until: float
     times: int
     shortfall: Shortfall
@@ -38,7 +39,7 @@ class OmissionBackoff:
             times = 0 if known is None else known.times + 1
             pause = min(LONGEST_BACKOFF_SECONDS, self._first_seconds * 2 ** min(times, 32))
             known = _Entry(now + pause, times, shortfall)
-        self._entries[key] = known._replace(shortfall=shortfall)
+        self._entries[key] = msgspec.structs.replace(known, shortfall=shortfall)
 
     def shortfall(self, source: str, mint: Mint) -> Shortfall | None:
         """Return what the source last fell short by while it is not to be asked for the mint alone."""

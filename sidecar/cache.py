@@ -90,19 +90,20 @@ class PinnedCache(Generic[V]):
                 self._pinned[mint] = value
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False, gc=False):
     """One market cap in memory, with its answer prepared but for age, staleness and `cached`."""
 
-    __slots__ = ("asked_again", "body", "cap", "received", "seen")
+    cap: MarketCap
+    received: float
+    """Monotonic time of the answer behind the price: all ages are counted from it."""
+    seen: tuple[SeenQuote, ...]
+    asked_again: float = 0.0
+    """Monotonic time of the last refresh that a stale look-up caused."""
+    body: bytes = b""
 
-    def __init__(self, cap: MarketCap, received: float, seen: tuple[SeenQuote, ...]) -> None:
-        self.cap = cap
-        self.received = received
-        """Monotonic time of the answer behind the price: all ages are counted from it."""
-        self.seen = seen
-        self.asked_again = received
-        """Monotonic time of the last refresh that a stale look-up caused."""
-        encoded = msgspec.json.encode(cap)
+    def __post_init__(self) -> None:
+        self.asked_again = self.received
+        encoded = msgspec.json.encode(self.cap)
         self.body = encoded[: encoded.rindex(b'"age_seconds"')]
 
 

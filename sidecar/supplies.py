@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from sidecar.cache import PinnedCache
-from sidecar.clock import Clock, now
+from sidecar.clock import Clock, Instant, now
 from sidecar.errors import UpstreamError
 from sidecar.facts import Facts
 from sidecar.models import WRAPPED_SOL, ChainSupply, Lane, Mint
@@ -65,8 +65,9 @@ class SupplyReader:
             if error.status == _FORBIDDEN:
                 self._upstream.budget.block(FORBIDDEN_SECONDS)
             return error
+        answered = now(self._clock)
         for mint, supply in answer.value.items():
-            self._remember(mint, supply)
+            self._remember(mint, supply, answered)
         return None
 
     async def read_sol(self, lane: Lane) -> UpstreamError | None:
@@ -78,7 +79,7 @@ class SupplyReader:
             if error.status == _FORBIDDEN:
                 self._sol_not_before = self._clock.monotonic() + FORBIDDEN_SECONDS
             return error
-        self._remember(WRAPPED_SOL, answer.value)
+        self._remember(WRAPPED_SOL, answer.value, now(self._clock))
         return None
 
     def _riders(self, mints: Sequence[Mint], room: int) -> list[Mint]:
@@ -93,8 +94,8 @@ class SupplyReader:
             return float("inf")
         return self._clock.monotonic() - facts.chain_answered.monotonic
 
-    def _remember(self, mint: Mint, supply: ChainSupply | None) -> None:
+    def _remember(self, mint: Mint, supply: ChainSupply | None, answered: Instant) -> None:
         facts = self._ledger.get(mint) or Facts()
         chain = facts.chain if supply is None else supply
-        facts = msgspec.structs.replace(facts, chain=chain, chain_answered=now(self._clock))
+        facts = msgspec.structs.replace(facts, chain=chain, chain_answered=answered)
         self._ledger.put(mint, facts)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import nsmallest
 from typing import Final, Literal, NamedTuple, get_args
 
+import msgspec
 from cachetools import Cache, LRUCache
 
 from sidecar.clock import Clock
@@ -29,66 +30,62 @@ class Wanted(NamedTuple):
     """How many seconds ago, to a slice's precision, how many requests came; the oldest first."""
 
 
-class Demand:
+class Demand(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """How often a mint was asked for within the window, to a slice's precision, and when exactly it last was.
 
-    There may be many thousands: arrays take a fifth of the memory, and the garbage collector passes them over.
+    There may be many thousands: compact, and for the most part passed over by the garbage collector.
     """
 
-    __slots__ = ("_counts", "_min_requests", "_recent", "_slice", "_window_seconds")
-
-    def __init__(self, *, window_seconds: float, min_requests: int, now: float) -> None:
-        self._window_seconds = window_seconds
-        self._min_requests = min_requests
-        self._recent = array("d")
-        self._counts = array("L", [0] * SLICES)
-        self._slice = self._slice_of(now)
+    window_seconds: float
+    min_requests: int
+    now_slice: int
+    counts: "array[int]" = msgspec.field(default_factory=lambda: array("L", [0] * SLICES))
+    recent: tuple[float, ...] = ()
 
     def add(self, now: float, requests: int = 1) -> None:
         """Count requests."""
         self._remember(now)
         self._forget(now)
-        self._counts[self._slice % SLICES] += requests
+        self.counts[self.now_slice % SLICES] += requests
 
     def total(self, now: float) -> int:
         """Return the requests within the window."""
         self._forget(now)
-        return sum(self._counts)
+        return sum(self.counts)
 
     def is_wanted(self, now: float) -> bool:
         """Tell whether the last `min_requests` requests all came within the window."""
-        recent = self._recent
-        return len(recent) == self._min_requests and now - recent[0] <= self._window_seconds
+        recent = self.recent
+        return len(recent) == self.min_requests and now - recent[0] <= self.window_seconds
 
     def by_age(self, now: float) -> tuple[tuple[float, int], ...]:
         """Return how many seconds ago, to a slice's precision, how many requests came, the oldest first."""
         self._forget(now)
-        counts = [(ago, self._counts[(self._slice - ago) % SLICES]) for ago in reversed(range(SLICES))]
-        return tuple((ago * self._window_seconds / SLICES, count) for ago, count in counts if count)
+        counts = [(ago, self.counts[(self.now_slice - ago) % SLICES]) for ago in reversed(range(SLICES))]
+        return tuple((ago * self.window_seconds / SLICES, count) for ago, count in counts if count)
 
     def restore(self, by_age: Iterable[tuple[float, int]], now: float) -> None:
         """Count the requests of an earlier process, the oldest first, on a Demand that has none yet."""
         for seconds_ago, requests in by_age:
-            if (ago := int(seconds_ago * SLICES / self._window_seconds)) < SLICES:
-                self._counts[(self._slice - ago) % SLICES] += requests
-                for _ in range(min(requests, self._min_requests)):
-                    self._remember(now - seconds_ago)
+            if (ago := int(seconds_ago * SLICES / self.window_seconds)) < SLICES:
+                self.counts[(self.now_slice - ago) % SLICES] += requests
+                self._remember(now - seconds_ago, min(requests, self.min_requests))
 
-    def _remember(self, when: float) -> None:
-        if len(self._recent) == self._min_requests:
-            del self._recent[0]
-        self._recent.append(when)
-
-    def _slice_of(self, now: float) -> int:
-        return int(now * SLICES / self._window_seconds)
+    def _remember(self, when: float, times: int = 1) -> None:
+        self.recent = (*self.recent, *(when,) * times)[-self.min_requests :]
 
     def _forget(self, now: float) -> None:
-        now_slice = self._slice_of(now)
-        if now_slice <= self._slice:
+        now_slice = slice_of(now, self.window_seconds)
+        if now_slice <= self.now_slice:
             return
-        for passed in range(self._slice + 1, min(now_slice, self._slice + SLICES) + 1):
-            self._counts[passed % SLICES] = 0
-        self._slice = now_slice
+        for passed in range(self.now_slice + 1, min(now_slice, self.now_slice + SLICES) + 1):
+            self.counts[passed % SLICES] = 0
+        self.now_slice = now_slice
+
+
+def slice_of(now: float, window_seconds: float) -> int:
+    """Return the number of the slice of the window that a monotonic time falls into."""
+    return int(now * SLICES / window_seconds)
 
 
 class Tracker:
@@ -223,7 +220,7 @@ class Tracker:
         return Demand(
             window_seconds=self._window_seconds,
             min_requests=self._min_requests,
-            now=self._clock.monotonic(),
+            now_slice=slice_of(self._clock.monotonic(), self._window_seconds),
         )
 
     def _restored(self, wanted: Wanted, now: float) -> Demand:

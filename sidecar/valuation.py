@@ -56,7 +56,7 @@ class Judged(msgspec.Struct, frozen=True):
         return self.quote.price_usd or Decimal()
 
 
-class SeenQuote(msgspec.Struct, frozen=True, kw_only=True):
+class SeenQuote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A quote as `?explain=true` shows it."""
 
     source: str
