@@ -35,6 +35,11 @@ def from_the_fault(before: str, after: str) -> str:
     return f"{before}x{FOUND - 1} {after}x480"
 
 
+def every_ten_minutes() -> str:
+    """Return a count that goes up by one every ten minutes from the fault on."""
+    return f"0x{FOUND} " + " ".join(f"{count}x9" for count in range(1, 49))
+
+
 class Fault(NamedTuple):
     """What changes in ten healthy hours, and which alert tells it: minutes after it, when not yet and when."""
 
@@ -89,10 +94,18 @@ FAULTS: Final = {
     "every price source answers 5xx": Fault("McSidecarEverySourceFailing", EVERY_SOURCE_FAILS, 4, 60),
     "Jupiter answers 5xx": Fault("McSidecarSourceFailing", source_fails("jupiter", "http_5xx"), 20, 60),
     "DexScreener says 429": Fault("McSidecarSourceFailing", source_fails("dexscreener", "rate_limited"), 20, 60),
-    "Jupiter is left alone, its circuit open": Fault(
+    "the trending list of GeckoTerminal fails every ten minutes": Fault(
         "McSidecarSourceFailing",
-        {requests("jupiter", "ok"): f"0+1x{FOUND} {FOUND}x480", circuit("jupiter"): from_the_fault("0+0", "1+0")},
-        20,
+        {requests("geckoterminal", "rate_limited"): every_ten_minutes()},
+        24,
+        60,
+    ),
+    "all circuits are open, and the popular list is asked for every ten minutes": Fault(
+        "McSidecarEverySourceFailing",
+        EVERY_SOURCE_FAILS
+        | {requests(source, "http_5xx"): every_ten_minutes() for source in PRICE_SOURCES}
+        | {circuit(source): from_the_fault("0+0", "1+0") for source in PRICE_SOURCES},
+        4,
         60,
     ),
     "the RPC node answers 5xx": Fault("McSidecarSourceFailing", source_fails("solana_rpc", "http_5xx"), 20, 60),
@@ -115,6 +128,35 @@ def test_a_fault_fires_its_alert_alone_and_in_time(name: str, tmp_path: Path) ->
         *(firing(FOUND + minutes, [fault.alert], severity) for minutes in (fault.fired, fault.fired + 30)),
     ]
     assert check(tmp_path, fault.changed, expectations) == ""
+
+
+def after_an_outage(minutes: int) -> Series:
+    """Return no price source answering for so many minutes; GeckoTerminal, whom nobody asks then, is left open."""
+    over = FOUND + minutes
+    answered = f"0+1x{FOUND - 1} {FOUND}+0x{minutes} {FOUND}+1x480"
+    failed = f"0x{FOUND - 1} 0+1x{minutes} {minutes}x480"
+    fresh = f"0+600x{FOUND + 5} {600 * (FOUND + 5)}+0x{minutes - 6} {600 * (FOUND + 6)}+600x480"
+    stale = f"0x{FOUND + 5} 0+600x{minutes - 6} {600 * (minutes - 6)}x480"
+    return {
+        **{requests(source, "ok"): answered for source in ("jupiter", "dexscreener")},
+        **{requests(source, "connect"): failed for source in PRICE_SOURCES},
+        **{circuit(source): f"0x{FOUND + 2} 1x{minutes - 2} 0x480" for source in ("jupiter", "dexscreener")},
+        circuit("geckoterminal"): f"0x{FOUND + 2} 1x500",
+        POPULAR_SUCCESS: f"0+60x{FOUND - 1} {60 * FOUND}+0x{minutes} {60 * over}+60x480",
+        lookups("hit"): fresh,
+        lookups("stale"): stale,
+    }
+
+
+@pytest.mark.parametrize("minutes", [15, 30, 120])
+def test_an_outage_is_told_once_and_nothing_follows_from_it(minutes: int, tmp_path: Path) -> None:
+    """Until the slow window of six hours has forgotten what ran stale meanwhile."""
+    over = FOUND + minutes
+    expectations = [
+        firing(over - 2, ["McSidecarEverySourceFailing"], "critical"),
+        *(firing(minute, [], "") for minute in range(over + 3, over + 60)),
+    ]
+    assert check(tmp_path, after_an_outage(minutes), expectations) == ""
 
 
 def test_every_alert_has_its_fault() -> None:
