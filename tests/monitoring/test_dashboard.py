@@ -74,9 +74,10 @@ def test_counters_are_only_read_as_rates_over_the_rate_interval(name: str) -> No
         assert (as_rate in expression) == bool(COUNTER.search(metric)), metric
 
 
-def test_panels_do_not_overlap_and_have_numbers_of_their_own() -> None:
+def test_panels_do_not_overlap_and_have_numbers_and_titles_of_their_own() -> None:
     everything = dashboard()["panels"]
     assert len({panel["id"] for panel in everything}) == len(everything)
+    assert len({panel["title"] for panel in everything}) == len(everything)
     cells = [{(x, y) for x in columns(p) for y in lines(p)} for p in everything]
     assert not [pair for pair in combinations(cells, 2) if pair[0] & pair[1]]
     assert max(x for taken in cells for x, _ in taken) == 23
