@@ -7,6 +7,7 @@ import msgspec
 from sidecar.backoff import OmissionBackoff
 from sidecar.cache import MarketCapCache
 from sidecar.clock import Clock
+from sidecar.grading import Policy
 from sidecar.metrics import Metrics
 from sidecar.models import Mint
 from sidecar.publisher import Publisher
@@ -15,7 +16,6 @@ from sidecar.sources import PriceSource
 from sidecar.supplies import Ledger, SupplyReader
 from sidecar.tracker import Tracker
 from sidecar.upstream import Upstream
-from sidecar.valuation import Policy
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):

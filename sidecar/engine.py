@@ -12,6 +12,7 @@ from sidecar.clock import Clock
 from sidecar.config import Settings, SourceSettings, effective_rpm
 from sidecar.desk import Desk
 from sidecar.facts import Facts
+from sidecar.grading import Policy
 from sidecar.keys import JupiterKey
 from sidecar.metrics import EvictionReason, Metrics
 from sidecar.models import Mint
@@ -28,7 +29,6 @@ from sidecar.supplies import SupplyReader
 from sidecar.supply import REMEMBERED_SECONDS
 from sidecar.tracker import Tracker
 from sidecar.upstream import Upstream
-from sidecar.valuation import Policy
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than the popular interval, so that its calls find an open connection."""

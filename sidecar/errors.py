@@ -58,9 +58,9 @@ class NotPricedError(McSidecarError):
 
 
 class OverloadedError(McSidecarError):
-    """The upstream budget cannot serve the request within its deadline."""
+    """The upstream budget, or the listener, cannot serve the request in time."""
 
-    code, status, title = "overloaded", 429, "Upstream budget exhausted"
+    code, status, title = "overloaded", 429, "Overloaded"
 
 
 class UpstreamUnavailableError(McSidecarError):

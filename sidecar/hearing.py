@@ -7,10 +7,10 @@ from sidecar.clock import now
 from sidecar.desk import Desk
 from sidecar.errors import UpstreamError
 from sidecar.facts import Facts
+from sidecar.grading import judge
 from sidecar.models import Mint, Parsed, Quote
 from sidecar.sources import PriceSource
 from sidecar.supply import believed_supply
-from sidecar.valuation import judge
 
 
 class Hearing:

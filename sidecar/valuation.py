@@ -12,48 +12,19 @@ import msgspec
 
 from sidecar.clock import Instant
 from sidecar.facts import Comparison, Facts, Figure
+from sidecar.grading import Judged, Policy, choose, judge, within
 from sidecar.metrics import RefusalReason
 from sidecar.models import Confidence, MarketCap, Mint, Quote
 from sidecar.supply import EXACT, BelievedSupply, believed_supply, learn_from_quotes
 
-LARGEST_CAP_USD: Final = Decimal("1e14")
-SMALLEST_CAP_USD: Final = Decimal(1)
-THIN_SHARE_OF_CAP: Final = 100_000
-THIN_GIVES_WAY_FACTOR: Final = Decimal(2)
 JUMP_CONFIRMED_FACTOR: Final = Decimal("1.2")
 SIDE_BY_SIDE_SECONDS: Final = 60.0
 VERDICT_SECONDS: Final = 600.0
 UNPRICED_CONFIRMED_SECONDS: Final = 30.0
 
-Grade = Literal["good", "thin", "refused", "silent"]
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that valuation needs. Ratios become factors: 0.05 is a factor of 1.05 either way."""
-
-    min_liquidity_usd: Decimal
-    good_liquidity_usd: Decimal
-    agreement_factor: Decimal
-    jump_factor: Decimal
-    fresh_seconds: float
-
-
-class Judged(msgspec.Struct, frozen=True):
-    """A quote and what is thought of it. `silent`: the source knows the token but gives no price."""
-
-    quote: Quote
-    grade: Grade
-    reason: RefusalReason | None = None
-
-    @property
-    def usable(self) -> bool:
-        """Whether its price may be served at all."""
-        return self.grade in {"good", "thin"}
-
-    @property
-    def price(self) -> Decimal:
-        """Its price, 0 where it has none."""
-        return self.quote.price_usd or Decimal()
+_SUPPLY: Final[RefusalReason] = "supply"
+_DISAGREEMENT: Final[RefusalReason] = "disagreement"
+_JUMP: Final[RefusalReason] = "jump"
 
 
 class SeenQuote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -133,68 +104,23 @@ def value(
     if first is not None and first is not chosen:
         reasons[first.quote.source] = _JUMP
     refusals += reasons.items()
-    facts = _accepted(chosen, facts, comparison, held_upwards=None if loyal is None else facts.held_upwards)
+    facts = _accepted(chosen, facts, comparison) if loyal is None else _doubtful(facts, comparison)
     cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
     seen = _seen(judged, chosen, reasons)
     received = chosen.quote.received
     return Valuation(kind="priced", facts=facts, cap=cap, received=received, seen=seen, refusals=tuple(refusals))
 
 
-_SUPPLY: Final[RefusalReason] = "supply"
-_DISAGREEMENT: Final[RefusalReason] = "disagreement"
-_JUMP: Final[RefusalReason] = "jump"
-
-
-def judge(quote: Quote, supply: BelievedSupply, policy: Policy) -> Judged:
-    """Grade one quote on its own (design 4.5)."""
-    if quote.quote_side:
-        return Judged(quote, "refused", "quote_side")
-    price = quote.price_usd
-    if price is None:
-        return Judged(quote, "silent")
-    if not price.is_finite() or price <= 0:
-        return Judged(quote, "refused", "not_positive")
-    tokens = supply.for_market_cap
-    cap = None if tokens is None else EXACT.multiply(price, tokens)
-    if cap is not None and not SMALLEST_CAP_USD <= cap <= LARGEST_CAP_USD:
-        return Judged(quote, "refused", "absurd")
-    return _judge_liquidity(quote, cap, policy)
-
-
-def _judge_liquidity(quote: Quote, cap: Decimal | None, policy: Policy) -> Judged:
-    liquidity = quote.liquidity_usd
-    if liquidity is not None and liquidity < policy.min_liquidity_usd:
-        return Judged(quote, "refused", "dead_pool")
-    if liquidity is None or not quote.trusted or liquidity < policy.good_liquidity_usd:
-        return Judged(quote, "thin", "thin")
-    if cap is not None and EXACT.multiply(liquidity, Decimal(THIN_SHARE_OF_CAP)) < cap:
-        return Judged(quote, "thin", "thin")
-    return Judged(quote, "good")
-
-
-def choose(judged: Sequence[Judged]) -> Judged | None:
-    """Choose the quote to serve (design 4.6): the first one, or where it is thin a good one that agrees."""
-    first = next((entry for entry in judged if entry.usable), None)
-    if first is None or first.grade == "good":
-        return first
-    good = (entry for entry in judged if entry.grade == "good")
-    return next((entry for entry in good if _within(first.price, entry.price, THIN_GIVES_WAY_FACTOR)), first)
-
-
-def _within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
-    return max(one, other) <= EXACT.multiply(min(one, other), factor)
-
-
 def _is_jump(chosen: Judged, facts: Facts, now: Instant, policy: Policy) -> bool:
     last = facts.last_good
     if last is None or now.monotonic - last.received.monotonic >= policy.fresh_seconds:
         return False
-    return not _within(chosen.price, last.value, policy.jump_factor)
+    return not within(chosen.price, last.value, policy.jump_factor)
 
 
 def _is_confirmed(chosen: Judged, judged: Sequence[Judged]) -> bool:
     return any(
-        entry is not chosen and entry.usable and _within(chosen.price, entry.price, JUMP_CONFIRMED_FACTOR)
+        entry is not chosen and entry.usable and within(chosen.price, entry.price, JUMP_CONFIRMED_FACTOR)
         for entry in judged
     )
 
@@ -221,13 +147,14 @@ def _confirms_itself(chosen: Judged, facts: Facts) -> bool:
 def _loyal(chosen: Judged, judged: Sequence[Judged], facts: Facts) -> Judged | None:
     """Return another good quote that stands by the last good price, where the jump has been held before.
 
-    Old price and other source are two against one: nonsense that goes on is not taken on its own word.
+    Old price and other source are two against one: nonsense that goes on is not taken on its own word, for as
+    long as the old price is fresh.
     """
     last = facts.last_good
     if last is None or facts.held_upwards != (chosen.price > last.value):
         return None
     others = (entry for entry in judged if entry is not chosen and entry.grade == "good")
-    return next((entry for entry in others if _within(entry.price, last.value, JUMP_CONFIRMED_FACTOR)), None)
+    return next((entry for entry in others if within(entry.price, last.value, JUMP_CONFIRMED_FACTOR)), None)
 
 
 def _held(
@@ -279,7 +206,7 @@ def _compare(
     if chosen.grade != "good" or not others:
         return facts.comparison, []
     disagreeing = [
-        entry.quote.source for entry in others if not _within(chosen.price, entry.price, policy.agreement_factor)
+        entry.quote.source for entry in others if not within(chosen.price, entry.price, policy.agreement_factor)
     ]
     if len(disagreeing) < len(others):
         return Comparison(chosen.quote.received, 0), disagreeing
@@ -307,12 +234,17 @@ def _confidence(chosen: Judged, supply: BelievedSupply, comparison: Comparison |
     return "high" if comparison.disagreements == 0 and supply.circulating is not None else "medium"
 
 
-def _accepted(chosen: Judged, facts: Facts, comparison: Comparison | None, *, held_upwards: bool | None) -> Facts:
+def _accepted(chosen: Judged, facts: Facts, comparison: Comparison | None) -> Facts:
     quote = chosen.quote
     last = Figure(chosen.price, quote.source, quote.received) if chosen.grade == "good" else facts.last_good
     return msgspec.structs.replace(
-        facts, comparison=comparison, last_good=last, held_upwards=held_upwards, unpriced_since=None
+        facts, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None
     )
+
+
+def _doubtful(facts: Facts, comparison: Comparison | None) -> Facts:
+    """Go on measuring jumps against the price of before: when it is no longer fresh, the order decides again."""
+    return msgspec.structs.replace(facts, comparison=comparison, unpriced_since=None)
 
 
 def _market_cap(

@@ -57,6 +57,7 @@ def metrics_page() -> str:
         gauge.labels("…", "…")
     metrics.refresh_last_success.labels("…")
     metrics.hot.route("…").record(200, 0.0)
+    metrics.declare_snapshot().value = 0.0
     rows = sorted(_metric_row(family) for family in metrics.registry.collect())
     return _METRICS_HEAD + "".join(rows)
 

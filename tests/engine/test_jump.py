@@ -167,3 +167,16 @@ def test_a_good_quote_that_is_no_jump_needs_nobody() -> None:
 def test_a_confirmed_jump_is_as_sure_as_any_other_price() -> None:
     cap = cap_of(guarded(jupiter(9, seconds=60), dexscreener(9, seconds=60), facts=last_good(2)))
     assert (cap.confidence, cap.timestamp) == ("high", at(60).unix)
+
+
+def test_one_against_one_the_old_price_decides_while_it_is_fresh_and_the_order_of_sources_after() -> None:
+    facts = guarded(jupiter(6), dexscreener(2), facts=last_good(2)).facts
+    for seconds in (120.0, 240.0, 359.0):
+        again = guarded(jupiter(6, seconds=seconds), dexscreener(2, seconds=seconds), facts=facts, seconds=seconds)
+        assert what(again) == ("priced", 2.0)
+        assert again.facts.last_good == figure(2)
+        facts = again.facts
+    late = guarded(jupiter(6, seconds=360), dexscreener(2, seconds=360), facts=facts, seconds=360)
+    assert what(late) == ("priced", 6.0)
+    assert late.cap is not None
+    assert late.cap.confidence == "low"

@@ -195,7 +195,9 @@ NONSENSE: Final = Story(
 
 NONSENSE_OF_TWO: Final = Story(
     title="Jupiter talks nonsense, GeckoTerminal is off",
-    about="One source's word against another's: the one that stands by the last price is believed, at `low`.",
+    about="One source's word against another's: the one that stands by the last price is believed, at `low`, "
+    "while that price is fresh. A contradiction that lasts longer is decided by the order of sources, for better "
+    "or worse: nothing is held back for ever.",
     minutes=12,
     events={
         2: Event(
@@ -209,7 +211,7 @@ NONSENSE_OF_TWO: Final = Story(
 JUMP_OF_TWO: Final = Story(
     title="A real jump, DexScreener stuck, GeckoTerminal off",
     about="The same seen from the other side: nothing tells a source that is right alone from one that talks "
-    "nonsense alone, so the old price stays, at `low`, until a second source has moved.",
+    "nonsense alone, so the old price stays, at `low`, until a second source has moved or the old price is stale.",
     minutes=9,
     events={
         2: Event(

@@ -96,9 +96,15 @@ async def test_with_jupiter_off_figure_basis_and_confidence_stay() -> None:
     assert moment(samples, 13) == (0.04, "high", "jupiter")
 
 
-@pytest.mark.parametrize("story", [stories.NONSENSE, stories.NONSENSE_OF_TWO], ids=lambda story: story.title)
-async def test_nonsense_is_never_served_while_another_source_is_right(story: Story) -> None:
-    assert_never_wrong(await play(story))
+async def test_nonsense_is_never_served_while_two_other_sources_are_right() -> None:
+    assert_never_wrong(await play(stories.NONSENSE))
+
+
+async def test_one_against_one_nonsense_is_kept_off_while_the_old_price_is_fresh() -> None:
+    samples = await play(stories.NONSENSE_OF_TWO)
+    assert_never_wrong([sample for sample in samples if sample.second < 8 * MINUTE])
+    assert moment(samples, 8) == (50.0, "low", "jupiter")
+    assert wrong(samples) == {"high": 0, "medium": 0, "low": 60}
 
 
 async def test_one_against_one_is_served_at_low_and_sure_again_as_soon_as_both_agree() -> None:
