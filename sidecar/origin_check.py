@@ -1,6 +1,7 @@
 """Only the application in the pod may ask: what a browser or a proxy sends along gives others away."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,6 +11,7 @@ from sidecar.errors import ForbiddenError
 
 _REFUSED_HEADERS: Final = ("Origin", "Forwarded")
 _REFUSED_PREFIX: Final = "x-forwarded-"
+_HOST: Final = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d*)?|([^:\[\]@]+)(?::\d*)?")
 _MOST_KNOWN_HOSTS: Final = 64
 _NEVER_KNOWN: Final = frozenset({b"expect", b"forwarded", b"host", b"origin"})
 _MOST_KNOWN_NAMES: Final = 64
@@ -24,7 +26,7 @@ class OriginCheck:
     """
 
     def __init__(self, allowed_hosts: Iterable[str], *, any_host: bool = False) -> None:
-        self._allowed = {"localhost", *(host.lower() for host in allowed_hosts)}
+        self._allowed = {"localhost", *(_name(host) for host in allowed_hosts)}
         self._any_host = any_host
         self._known_good: set[str] = set()
 
@@ -38,7 +40,7 @@ class OriginCheck:
             if name[:12].lower() == _REFUSED_PREFIX:
                 raise ForbiddenError(f"a request with the header {name} came through a proxy")
         if not self._any_host:
-            self._check_host(headers.get("Host", ""))
+            self._check_host(_authority(request))
 
     def _check_host(self, host: str) -> None:
         if host in self._known_good:
@@ -49,19 +51,28 @@ class OriginCheck:
             self._known_good.add(host)
 
     def _is_allowed(self, host: str) -> bool:
-        name = _without_port(host).lower()
+        name = _name(host)
         if name in self._allowed:
             return True
         try:
-            address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+            address = ipaddress.ip_address(name)
         except ValueError:
             return False
         return address.is_loopback
 
 
-def _without_port(host: str) -> str:
-    name, separator, port = host.rpartition(":")
-    return name if separator and port.isdigit() else host
+def _authority(request: web.Request) -> str:
+    """Return who is asked: an absolute target beats the Host (RFC 9112, 3.2.2)."""
+    target = request.raw_path
+    if not target.startswith(("/", "*")):
+        return target.partition("://")[2].partition("/")[0].partition("?")[0]
+    return request.headers.get("Host", "")
+
+
+def _name(host: str) -> str:
+    """Return a host in lower case, without port and brackets where it has the form of one that may have them."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2] if found else host).lower()
 
 
 class PassedHeaders:

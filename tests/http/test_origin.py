@@ -1,4 +1,7 @@
+import asyncio
+
 import pytest
+from yarl import URL
 
 from tests.http.serving import SOL, Site, serving, with_api
 
@@ -29,10 +32,11 @@ async def test_any_other_host_is_forbidden(site: Site, host: str) -> None:
 
 
 async def test_allowed_hosts_are_allowed_with_any_port_and_in_any_case() -> None:
-    async with serving(with_api(allowed_hosts=("sidecar.internal",))) as site:
+    async with serving(with_api(allowed_hosts=("sidecar.internal:80", "FD00::1"))) as site:
         for host, status in (
             *(("sidecar.internal", 200), ("Sidecar.Internal:99", 200), ("localhost", 200)),
             *(("x.sidecar.internal", 403), ("sidecar.internal.evil.example", 403)),
+            *(("[fd00::1]:8765", 200), ("[fd00::2]:8765", 403), ("[::1]evil", 403)),
         ):
             assert (await site.get(f"/mc/{SOL}", headers={"Host": host})).status == status, host
 
@@ -61,3 +65,19 @@ async def test_similar_headers_are_none_of_those(site: Site) -> None:
 async def test_a_forbidden_request_counts_no_lookup(site: Site) -> None:
     await site.get(f"/mc/{SOL}", headers={"Host": "evil.example"})
     assert not any(site.sidecar.service.metrics.hot.lookups.values())
+
+
+async def test_the_authority_of_an_absolute_target_beats_the_host(site: Site) -> None:
+    for authority, status in (("evil.example", 403), ("localhost:8765", 200), ("localhost@evil.example", 403)):
+        target = f"http://{authority}/mc/{SOL}"
+        assert await raw_status(site, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n") == status, target
+
+
+async def raw_status(site: Site, request: str) -> int:
+    """Send a request as it is and return the status of the answer."""
+    address = URL(site.sidecar.api_addresses[0])
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(request.encode())
+    line = await reader.readline()
+    writer.close()
+    return int(line.split()[1])
