@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from sidecar.clock import SystemClock
 from sidecar.config import OpsSettings, Settings, secrets_of
 from sidecar.config_file import load_settings
 from sidecar.errors import SettingsError
+from sidecar.mounted import CONFIG_VARIABLE, check_names, popular_file, settings_file
 from sidecar.redaction import Redactor
 from sidecar.version import __version__
 from sidecar.yaml_file import scalar
@@ -22,10 +24,6 @@ from sidecar.yaml_file import scalar
 if TYPE_CHECKING:
     from sidecar.service import PreCacheService
 
-CONFIG_VARIABLE: Final = "MC_SIDECAR_CONFIG"
-"""Settings files, separated by colons: the first one that exists is read, so that a mounted one is optional."""
-POPULAR_VARIABLE: Final = "MC_SIDECAR_POPULAR"
-"""A popular list that is used in place of `popular_file` where it exists: an optional ConfigMap."""
 BAD_SETTINGS: Final = 2
 FAILED: Final = 1
 
@@ -64,11 +62,19 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=1, help="which market; the same seed, the same market")
     demo.add_argument("--tokens", type=int, default=300, help="how many tokens the market has")
     wait = commands.add_parser("wait", help="wait until the running sidecar is warm")
-    wait.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="at most this long; 30")
+    wait.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="at most this long; 30")
     health = commands.add_parser("healthcheck", help="exit with 0 when the running sidecar is live, else with 1")
     for one in (parser, serve, check, demo, wait, health):
         _add_settings_flags(one)
     return parser
+
+
+def _seconds(text: str) -> float:
+    """Return a time to wait; not NaN, which never ends."""
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+    return seconds
 
 
 def _add_settings_flags(parser: argparse.ArgumentParser) -> None:
@@ -92,9 +98,9 @@ def _add_settings_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace, overrides: Mapping[str, Any]) -> Settings:
-    popular = os.environ.get(POPULAR_VARIABLE)
-    if popular and Path(popular).exists():
-        overrides = {"popular_file": str(Path(popular).absolute()), **overrides}
+    check_names(os.environ, chosen=_settings_file(options))
+    if popular := popular_file(os.environ):
+        overrides = {"popular_file": str(popular), **overrides}
     return load_settings(_settings_file(options), environ=os.environ, overrides=overrides)
 
 
@@ -105,11 +111,9 @@ def _ops(options: argparse.Namespace, overrides: Mapping[str, Any]) -> OpsSettin
 
 
 def _settings_file(options: argparse.Namespace) -> Path | None:
-    """Return the file that the flag or the environment names; when none of several exists, the first."""
-    if named := getattr(options, "config", None):
-        return Path(named)
-    paths = [Path(path) for path in os.environ.get(CONFIG_VARIABLE, "").split(os.pathsep) if path]
-    return next((path for path in paths if path.exists()), paths[0] if paths else None)
+    """Return the file that the flag names, else the one that the environment names."""
+    named = getattr(options, "config", None)
+    return Path(named) if named else settings_file(os.environ)
 
 
 def _check_config(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
@@ -120,7 +124,7 @@ def _check_config(options: argparse.Namespace, overrides: Mapping[str, Any]) -> 
 
 
 def _serve(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
-    return _run(_serving(_settings(options, overrides)))
+    return _run(_serving(_settings(options, overrides), _settings_file(options)))
 
 
 def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
@@ -129,7 +133,7 @@ def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
 
         async with serve(Market(seed=options.seed, tokens=options.tokens)) as base_urls:
             sources = {f"sources.{source}.base_url": url for source, url in base_urls.items()}
-            return await _serving(_settings(options, {**overrides, **sources}))
+            return await _serving(_settings(options, {**overrides, **sources}), _settings_file(options))
 
     return _run(demo())
 
@@ -162,13 +166,15 @@ def _run(work: Any) -> int:
         return code
 
 
-async def _serving(settings: Settings) -> int:
+async def _serving(settings: Settings, file: Path | None) -> int:
     from sidecar.app import Sidecar  # noqa: PLC0415 - check-config does without the web framework
     from sidecar.logs import configure_logging, format_in_effect  # noqa: PLC0415 - same
 
     redactor = Redactor(secrets_of(settings))
     log_format = format_in_effect(settings, terminal=sys.stderr.isatty())
     configure_logging(settings.log.level, log_format, redactor)
+    read = {"settings": file, "popular_list": settings.popular_path}
+    log.info("settings read", extra={key: str(path) if path else "built in" for key, path in read.items()})
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         _handle_signals(stop, stack)
