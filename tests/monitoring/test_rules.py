@@ -19,6 +19,7 @@ from tests.monitoring.promtool import (
     check,
     circuit,
     firing,
+    healthy,
     lookups,
     requests,
 )
@@ -157,6 +158,17 @@ def test_an_outage_is_told_once_and_nothing_follows_from_it(minutes: int, tmp_pa
         *(firing(minute, [], "") for minute in range(over + 3, over + 60)),
     ]
     assert check(tmp_path, after_an_outage(minutes), expectations) == ""
+
+
+def test_one_of_two_pods_without_sources_is_told_once(tmp_path: Path) -> None:
+    other = {
+        name.replace("web-1", "web-2").replace("10.0.0.1", "10.0.0.2"): values
+        for name, values in (healthy() | EVERY_SOURCE_FAILS).items()
+    }
+    expectations = [
+        firing(FOUND + minutes, ["McSidecarEverySourceFailing"], "critical") for minutes in (15, 60, 240, 470)
+    ]
+    assert check(tmp_path, other, expectations) == ""
 
 
 def test_every_alert_has_its_fault() -> None:
