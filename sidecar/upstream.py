@@ -180,7 +180,7 @@ class Upstream:
             raise self._error("schema", f"unexpected answer: {error}") from error
         except TimeoutError as error:
             raise self._error("timeout", f"no answer within {self._timeout.total:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: a host that is no name
             raise self._error("connect", f"{type(error).__name__}: {error}") from error
 
     def _counting(self, lane: Lane) -> aiohttp.ClientMiddlewareType:

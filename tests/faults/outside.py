@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -45,6 +45,14 @@ class MarketProcess:
 
     async def mints(self) -> list[str]:
         return [token["mint"] for token in (await self.state())["tokens"]]
+
+    async def stand_still(self, mints: Iterable[str]) -> None:
+        """Fix these prices."""
+        prices = {token["mint"]: token["price_usd"] for token in (await self.state())["tokens"]}
+        for mint in mints:
+            body = msgspec.json.encode({"price_usd": prices[mint]})
+            async with self._session.put(f"{self._operator}/tokens/{mint}", data=body) as response:
+                assert response.status == 204
 
     async def fault(self, source: Source, fault: Fault | None) -> None:
         url = f"{self._operator}/faults/{source}"
