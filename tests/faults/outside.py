@@ -95,9 +95,11 @@ class Outside:
     def pid(self) -> int:
         return self.process._process.pid
 
-    def rss_bytes(self) -> int:
+    def rss_bytes(self, *, peak: bool = False) -> int:
+        """Return the memory it has now, or the most it ever had."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return KIB * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        name = "VmHWM" if peak else "VmRSS"
+        return KIB * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 @asynccontextmanager

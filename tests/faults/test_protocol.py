@@ -33,7 +33,7 @@ BROKEN = {
     "nothing": b"",
     "zeros": bytes(100_000),
     "bytes for a date": b"HTTP/1.1 429 x\r\nRetry-After: \xff\xfe\r\nContent-Length: 0\r\n\r\n",
-    "a date beyond time": b"HTTP/1.1 429 x\r\nRetry-After: 31 Dec 9999 23:59:59 -2359\r\nContent-Length: 0\r\n\r\n",
+    "a date beyond time": b"HTTP/1.1 429 x\r\nRetry-After: 31 Dec 9999 23:59 -2359\r\nContent-Length: 0\r\n\r\n",
 }
 ODD = {
     "interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + OK + LENGTH,
