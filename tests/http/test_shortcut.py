@@ -1,4 +1,7 @@
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import aiohttp
@@ -8,6 +11,7 @@ from yarl import URL
 
 from sidecar.api import create_api
 from sidecar.hot import shorten
+from tests.clock import UNIX_START
 from tests.http.serving import JUP
 from tests.running import Rig, running
 
@@ -17,17 +21,17 @@ UNPRICED = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj"
 class Way:
     """Requests to a server with the shortcut, and how many of them its routes got to see."""
 
-    def __init__(self, rig: Rig, base: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, rig: Rig, port: int, session: aiohttp.ClientSession) -> None:
         self.rig = rig
+        self.port = port
         self.left_to_routes = 0
-        self._base = base
+        self._base = f"http://127.0.0.1:{port}"
         self._session = session
 
     async def get(self, target: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
         url = URL(self._base + target, encoded=True)
         async with self._session.request(method, url, headers=headers) as response:
-            shown = {name: value for name, value in response.headers.items() if name != "Date"}
-            return response.status, shown, await response.text()
+            return response.status, dict(response.headers), await response.text()
 
     async def learn(self) -> None:
         """Send the first request, which the routes must see."""
@@ -54,7 +58,7 @@ async def way() -> AsyncIterator[Way]:
         server.request_handler = counted
         shorten(runner, rig.service, unix_socket=False)
         await listener.start()
-        client = Way(rig, f"http://127.0.0.1:{listener.port}", session)
+        client = Way(rig, listener.port, session)
         yield client
         await runner.cleanup()
 
@@ -66,6 +70,7 @@ async def test_second_request_for_a_token_in_memory_is_answered_without_the_rout
     by_shortcut = await way.get(f"/mc/{JUP}")
 
     assert way.left_to_routes == 1
+    by_routes[1]["Date"] = by_shortcut[1]["Date"]  # the one is the machine's, the other the test's clock's
     assert by_shortcut == by_routes
 
 
@@ -179,3 +184,70 @@ async def test_only_so_many_names_and_hosts_are_remembered(way: Way) -> None:
     assert way.left_to_routes == 70
     await way.get(f"/mc/{JUP}", Host="localhost:69")
     assert way.left_to_routes == 71
+
+
+def lines_but_date(answer: bytes) -> list[bytes]:
+    return sorted(line for line in answer.splitlines() if not line.startswith(b"Date: "))
+
+
+async def raw(way: Way, *lines: str) -> bytes:
+    """Send a head as written and return all that comes until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+    writer.write("\r\n".join([*lines, "Host: localhost", "", ""]).encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_shortcut_says_and_does_that_it_closes_when_the_client_asks_for_it(way: Way) -> None:
+    ask = [f"GET /mc/{JUP} HTTP/1.1", "Connection: close"]
+    by_routes = await raw(way, *ask)
+    assert way.left_to_routes == 1
+
+    by_shortcut = await raw(way, *ask)
+
+    assert way.left_to_routes == 1
+    assert b"\r\nConnection: close\r\n" in by_shortcut
+    assert lines_but_date(by_shortcut) == lines_but_date(by_routes)
+
+
+async def test_http_1_0_is_left_to_the_routes(way: Way) -> None:
+    await way.learn()
+
+    for _ in range(2):
+        assert (await raw(way, f"GET /mc/{JUP} HTTP/1.0")).startswith(b"HTTP/1.0 200 OK\r\n")
+
+    assert way.left_to_routes == 2
+
+
+async def test_date_follows_the_clock(way: Way) -> None:
+    await way.learn()
+
+    dates = []
+    for seconds in (0, 0.5, 61):
+        way.rig.clock.advance(seconds)
+        _, headers, _ = await way.get(f"/mc/{JUP}")
+        dates.append(parsedate_to_datetime(headers["Date"]).timestamp())
+
+    assert dates == [int(UNIX_START), int(UNIX_START + 0.5), int(UNIX_START + 61.5)]
+
+
+async def test_client_that_does_not_read_holds_up_its_own_requests_only(way: Way) -> None:
+    await way.learn()
+    stats = way.rig.service.metrics.hot.route("/mc/{mint}").statuses
+    reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+    request = f"GET /mc/{JUP} HTTP/1.1\r\nHost: 127.0.0.1:{way.port}\r\n\r\n".encode()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while True:
+                writer.write(request * 100)
+                await writer.drain()
+    held_up = stats[200]
+
+    await way.get(f"/mc/{JUP}")
+
+    assert stats[200] == held_up + 1
+    reader.feed_eof()
+    writer.transport.abort()
