@@ -1,0 +1,109 @@
+"""Who takes part, and how each is started on the server's core."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.processes import SERVER_CORE, Process, python, wait_for
+
+BODY_BYTES = 459
+"""What the bare handler returns: as long as the sidecar's answer for JUP."""
+APT = {"nginx": "nginx-light", "varnishd": "varnish"}
+"""Debian's packages of the contestants that are not Python."""
+
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 100000000;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/temp; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  proxy_cache_path {folder}/cache keys_zone=market:10m max_size=100m;
+  upstream market {{ server 127.0.0.1:{market_port}; keepalive 8; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location /mc/ {{
+      proxy_pass http://market/dexscreener/tokens/v1/solana/;
+      proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_cache market; proxy_cache_valid 200 60s; proxy_cache_lock on;
+      proxy_cache_use_stale updating error timeout; proxy_cache_background_update on;
+    }}
+  }}
+}}
+"""
+
+VARNISH = """
+vcl 4.1;
+backend market {{ .host = "127.0.0.1"; .port = "{market_port}"; }}
+sub vcl_recv {{ set req.url = regsub(req.url, "^/mc/", "/dexscreener/tokens/v1/solana/"); return (hash); }}
+sub vcl_backend_response {{ set beresp.ttl = 60s; set beresp.grace = 1h; }}
+"""
+
+
+class Contestant(NamedTuple):
+    """A running server that answers `GET /mc/{mint}`."""
+
+    name: str
+    process: Process
+    port: int
+
+
+def start_python(name: str, module: str, port: int, dexscreener: str, stack: ExitStack) -> Contestant:
+    """Start one of `bench.servers`."""
+    arguments = python("-m", "bench.servers", module, str(port), dexscreener, str(BODY_BYTES))
+    return _started(name, arguments, port, stack)
+
+
+def start_sidecar(name: str, settings: Path, port: int, stack: ExitStack) -> Contestant:
+    """Start mc-sidecar; its log goes to a file beside its settings."""
+    log = stack.enter_context(settings.with_suffix(".log").open("w"))
+    process = Process(python("-m", "sidecar", "serve", "--config", str(settings)), SERVER_CORE, stderr=log)
+    stack.callback(process.stop)
+    wait_for(f"http://127.0.0.1:{port}/stats", process)
+    return Contestant(name, process, port)
+
+
+def start_nginx(port: int, market_port: int, folder: Path, stack: ExitStack) -> Contestant:
+    """Start nginx with proxy_cache in front of the market."""
+    settings = folder / "nginx.conf"
+    settings.write_text(NGINX.format(folder=folder, port=port, market_port=market_port))
+    arguments = [_program("nginx"), "-p", str(folder), "-e", "/dev/null", "-c", str(settings)]
+    return _started("nginx proxy_cache", arguments, port, stack)
+
+
+def start_varnish(port: int, market_port: int, folder: Path, stack: ExitStack) -> Contestant:
+    """Start Varnish in front of the market."""
+    settings = folder / "market.vcl"
+    settings.write_text(VARNISH.format(market_port=market_port))
+    arguments = [_program("varnishd"), "-F", "-a", f"127.0.0.1:{port}", "-f", str(settings)]
+    arguments += ["-n", str(folder / "varnish"), "-s", "default,100m"]
+    return _started("Varnish", arguments, port, stack)
+
+
+def missing() -> Mapping[str, str]:
+    """Return the programs that are not installed, with the package that has each."""
+    return {program: package for program, package in APT.items() if _found(program) is None}
+
+
+def _found(program: str) -> str | None:
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+
+
+def _program(program: str) -> str:
+    found = _found(program)
+    if found is None:
+        raise FileNotFoundError(program)
+    return found
+
+
+def _started(name: str, arguments: list[str], port: int, stack: ExitStack) -> Contestant:
+    process = Process(arguments, SERVER_CORE)
+    stack.callback(process.stop)
+    wait_for(f"http://127.0.0.1:{port}/mc/{JUP}", process)
+    return Contestant(name, process, port)
+
+
+JUP = "JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"
+"""The token that is asked for: popular, so in every contestant's memory."""

@@ -1,0 +1,266 @@
+"""The order of the measurements: everybody is started and warmed, then rounds in which each has a turn."""
+
+import json
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench import contestants
+from bench.contestants import JUP, Contestant
+from bench.figures import Series, series
+from bench.measure import closed_loop, fill, import_seconds, open_loop, start_seconds, track
+from bench.processes import OTHER_CORE, SERVER_CORE, Process, fetch, python, wait_for
+from bench.settings import CACHED, MANY, SHIPPED, TRACKED, write_settings
+from sidecar.demo import Market
+
+UNIVERSE: Final = 11_500
+"""Tokens of the simulated market; some have no price."""
+BATCH: Final = 100
+START_LATENCY_MS: Final = 50
+_ONE: Final = [f"/mc/{JUP}"]
+
+Figures = dict[str, list[float]]
+
+
+class Plan(NamedTuple):
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    """Of one load on one contestant."""
+    refresh_seconds: float
+    """Of one load while 10,000 tokens are refreshed."""
+    calm_seconds: float
+    """Before and after that, for the refreshing to find its rhythm."""
+    starts: int
+    idle_seconds: float
+    """At least so long is the idle sidecar watched; the other measurements go on beside it."""
+
+
+class Results(NamedTuple):
+    """Each measurement by contestant, one figure a round."""
+
+    plan: Plan
+    cpu: Mapping[str, Series]
+    """Microseconds of CPU for one token."""
+    rate: Mapping[str, Series]
+    p99: Mapping[str, Series]
+    """Milliseconds at 1,000 requests a second."""
+    late: Series
+    """Milliseconds that the generator itself was late, 99th percentile."""
+    batch_cpu: Mapping[str, Series]
+    """Microseconds of CPU for one market cap, a hundred at a time; nginx: one by one."""
+    batch_rate: Mapping[str, Series]
+    """Market caps a second."""
+    rss: Mapping[str, float]
+    idle_percent: float
+    refresh_percent: float
+    """Of a core, to refresh 10,000 tokens every REFRESH_SECONDS, without load."""
+    import_seconds: Series
+    start_seconds: Series
+    warm_seconds: Series
+    pause_ms: Series
+    missing: Mapping[str, str]
+
+
+class Suite:
+    """One run. All processes are stopped with `stack`."""
+
+    def __init__(self, plan: Plan, folder: Path, stack: ExitStack, *, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._folder.chmod(0o755)  # started by root, nginx and Varnish serve as somebody else
+        self._stack = stack
+        self._say = say
+        self._port = 18_600
+        self._figures: defaultdict[str, Figures] = defaultdict(lambda: defaultdict(list))
+        self._mints = [*Market(1, UNIVERSE).tokens]
+
+    def run(self) -> Results:
+        """Measure everything."""
+        self._say("starting the simulated market and the contestants")
+        urls = self._market(0)
+        market_port = int(urls["jupiter"].split(":")[2].split("/")[0])
+        missing = contestants.missing()
+        idle = self._sidecar("idle", SHIPPED, urls)
+        track(idle.port, self._mints[:BATCH])
+        idle_from = (time.monotonic(), idle.process.cpu_seconds())
+        fleet = self._fleet(urls, market_port, missing)
+        self._one_token(fleet)
+        self._many_tokens([one for one in fleet if one.name in {"mc-sidecar", "nginx proxy_cache"}])
+        rss = {one.name: one.process.rss_mib() for one in fleet}
+        self._starts()
+        refresh_percent = self._refreshing(urls, rss)
+        idle_percent = self._idle_percent(idle, idle_from)
+        rss["mc-sidecar, idle"] = idle.process.rss_mib()
+        return self._results(missing, rss, idle_percent, refresh_percent)
+
+    # Who
+
+    def _market(self, latency_ms: int) -> dict[str, str]:
+        arguments = python("-m", "sidecar.demo", "--tokens", str(UNIVERSE), "--latency-ms", str(latency_ms))
+        market = Process(["nice", "-n", "5", *arguments], OTHER_CORE, stdout=subprocess.PIPE)
+        self._stack.callback(market.stop)
+        urls: dict[str, str] = json.loads(market.first_line())["base_urls"]
+        return urls
+
+    def _settings(self, name: str, more: Mapping[str, Any], urls: Mapping[str, str]) -> tuple[Path, int, int]:
+        api, ops = self._next_port(), self._next_port()
+        return write_settings(self._folder / f"{name}.json", urls, api, ops, more), api, ops
+
+    def _sidecar(self, name: str, more: Mapping[str, Any], urls: Mapping[str, str]) -> Contestant:
+        settings, api, _ = self._settings(name, more, urls)
+        return contestants.start_sidecar(name, settings, api, self._stack)
+
+    def _fleet(self, urls: Mapping[str, str], market_port: int, missing: Mapping[str, str]) -> list[Contestant]:
+        base, stack = urls["dexscreener"], self._stack
+        sidecar = self._sidecar("mc-sidecar", SHIPPED, urls)
+        track(sidecar.port, self._mints[:BATCH])
+        fleet = [sidecar]
+        for name, module in PYTHON.items():
+            fleet.append(contestants.start_python(name, module, self._next_port(), base, stack))
+        if "nginx" not in missing:
+            fleet.append(contestants.start_nginx(self._next_port(), market_port, self._folder, stack))
+        if "varnishd" not in missing:
+            fleet.append(contestants.start_varnish(self._next_port(), market_port, self._folder, stack))
+        return fleet
+
+    def _next_port(self) -> int:
+        self._port += 1
+        return self._port
+
+    # What
+
+    def _one_token(self, fleet: list[Contestant]) -> None:
+        for number in range(self._plan.rounds):
+            self._say(f"one token a request, round {number + 1} of {self._plan.rounds}")
+            for one in fleet:
+                load = closed_loop(one, _ONE, self._plan.seconds)
+                self._note("cpu", one.name, load.microseconds)
+                self._note("rate", one.name, load.per_second)
+            for one in fleet:
+                self._open(one, _ONE, self._plan.seconds, one.name)
+
+    def _open(self, one: Contestant, paths: list[str], seconds: float, name: str) -> None:
+        found = open_loop(one, paths, seconds)
+        self._note("p99", name, found["p99"])
+        self._note("late", "", found["late_p99"])
+
+    def _many_tokens(self, fleet: list[Contestant]) -> None:
+        mints = [mint for mint in self._mints[: 2 * BATCH] if self._is_everywhere(fleet, mint)][:BATCH]
+        batch = ["/mc?mints=" + ",".join(mints)]
+        for number in range(self._plan.rounds):
+            self._say(f"{len(mints)} tokens, round {number + 1} of {self._plan.rounds}")
+            for one in fleet:
+                size = len(mints) if one.name == "mc-sidecar" else 1
+                load = closed_loop(
+                    one, batch if size > 1 else [f"/mc/{mint}" for mint in mints], self._plan.seconds
+                )
+                self._note("batch_cpu", one.name, load.microseconds / size)
+                self._note("batch_rate", one.name, load.per_second * size)
+
+    def _is_everywhere(self, fleet: list[Contestant], mint: str) -> bool:
+        """Tell whether the sidecar prices it; the proxies then have its pair too, or an empty list."""
+        tokens = json.loads(fetch(f"http://127.0.0.1:{fleet[0].port}/mc?mints={mint}"))["tokens"]
+        for one in fleet[1:]:
+            fetch(f"http://127.0.0.1:{one.port}/mc/{mint}")
+        return mint in tokens
+
+    def _starts(self) -> None:
+        urls = self._market(START_LATENCY_MS)
+        settings, api, ops = self._settings("start", SHIPPED, urls)
+        for number in range(self._plan.starts):
+            self._say(f"start {number + 1} of {self._plan.starts}")
+            alive, warm = start_seconds(settings, api, ops)
+            self._note("start", "", alive)
+            self._note("warm", "", warm)
+            self._note("import", "", import_seconds())
+
+    def _refreshing(self, urls: Mapping[str, str], rss: dict[str, float]) -> float:
+        """Measure with 10,000 tokens: memory, latency, pauses of the loop and CPU while all are refreshed."""
+        self._say(f"{MANY} tokens")
+        cached = self._sidecar("cached", CACHED, urls)
+        fill(cached.port, self._mints, MANY)
+        rss[f"mc-sidecar, {MANY} cached"] = cached.process.rss_mib()
+        cached.process.stop()
+        many = self._sidecar("tracked", TRACKED, urls)
+        paths = [f"/mc/{mint}" for mint in fill(many.port, self._mints, MANY)[:BATCH]] + _ONE
+        time.sleep(self._plan.calm_seconds)
+        for _ in range(self._plan.rounds):
+            self._open(many, paths, self._plan.refresh_seconds, f"mc-sidecar, {MANY} refreshed")
+        began, before = time.monotonic(), many.process.cpu_seconds()
+        time.sleep(self._plan.calm_seconds)
+        percent = 100 * (many.process.cpu_seconds() - before) / (time.monotonic() - began)
+        rss[f"mc-sidecar, {MANY} tracked"] = many.process.rss_mib()
+        many.process.stop()
+        self._pauses(urls)
+        return percent
+
+    def _pauses(self, urls: Mapping[str, str]) -> None:
+        settings, api, ops = self._settings("watched", TRACKED, urls)
+        arguments = python("-m", "bench.watched", "serve", "--config", str(settings))
+        process = Process(arguments, SERVER_CORE, stdout=subprocess.PIPE)
+        self._stack.callback(process.stop)
+        wait_for(f"http://127.0.0.1:{api}/stats", process)
+        watched = Contestant("watched", process, api)
+        paths = [f"/mc/{mint}" for mint in fill(api, self._mints, MANY)[:BATCH]]
+        pauses: list[float] = []
+        threading.Thread(target=_read_pauses, args=(process, pauses), daemon=True).start()
+        time.sleep(self._plan.calm_seconds)
+        for number in range(self._plan.rounds):
+            self._say(f"pauses of the event loop, round {number + 1} of {self._plan.rounds}")
+            pauses.clear()
+            scrape = threading.Timer(self._plan.refresh_seconds / 2, fetch, [f"http://127.0.0.1:{ops}/metrics"])
+            scrape.start()
+            open_loop(watched, paths, self._plan.refresh_seconds)
+            scrape.join()
+            time.sleep(1.0)  # the line of the last second
+            self._note("pause", "", max(pauses))
+
+    def _idle_percent(self, idle: Contestant, since: tuple[float, float]) -> float:
+        left = self._plan.idle_seconds - (time.monotonic() - since[0])
+        time.sleep(max(0.0, left))
+        return 100 * (idle.process.cpu_seconds() - since[1]) / (time.monotonic() - since[0])
+
+    def _note(self, what: str, name: str, value: float) -> None:
+        self._figures[what][name].append(value)
+
+    def _results(
+        self, missing: Mapping[str, str], rss: Mapping[str, float], idle: float, refreshing: float
+    ) -> Results:
+        found = {what: {name: series(v) for name, v in by.items()} for what, by in self._figures.items()}
+        return Results(
+            plan=self._plan,
+            cpu=found["cpu"],
+            rate=found["rate"],
+            p99=found["p99"],
+            late=found["late"][""],
+            batch_cpu=found["batch_cpu"],
+            batch_rate=found["batch_rate"],
+            rss=rss,
+            idle_percent=idle,
+            refresh_percent=refreshing,
+            import_seconds=found["import"][""],
+            start_seconds=found["start"][""],
+            warm_seconds=found["warm"][""],
+            pause_ms=found["pause"][""],
+            missing=missing,
+        )
+
+
+PYTHON: Final = {
+    "bare aiohttp, uvloop": "bare-uvloop",
+    "bare aiohttp, asyncio": "bare-asyncio",
+    "aiohttp + aiocache": "aiocache",
+    "FastAPI + cashews": "cashews",
+}
+
+
+def _read_pauses(process: Process, pauses: list[float]) -> None:
+    for line in process.lines():
+        pauses.append(json.loads(line)["pause_ms"])  # noqa: PERF401 - each line as it comes
