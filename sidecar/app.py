@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -32,8 +33,16 @@ log = logging.getLogger(__name__)
 class Sidecar:
     """The whole process but for signals and logging: `run` serves until `stop` is set."""
 
-    def __init__(self, settings: Settings, *, redactor: Redactor, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        redactor: Redactor,
+        settings_file: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings = settings
+        self._settings_file = settings_file
         self._clock = clock or SystemClock()
         self._phase = Phase()
         self.service = PreCacheService(settings, clock=self._clock, redactor=redactor)
@@ -60,13 +69,18 @@ class Sidecar:
             shorten(application.runner, self.service, unix_socket=unix_socket)
             self.api_addresses = await _listen(application, api)
             gc.freeze()  # what lives as long as the process need not be looked at in every collection
-            log.info("listening", extra={"api": self.api_addresses, "ops": self.ops_addresses})
+            self._tell_what_runs()
             await self._until(stop)
             self._phase.stopping = True
             application.winding_down = True
             log.info("stopping", extra={"linger_seconds": self._settings.shutdown.linger_seconds})
             await self.service.stop_loops()
             await self._clock.sleep(self._settings.shutdown.linger_seconds)
+
+    def _tell_what_runs(self) -> None:
+        read = {"settings": self._settings_file, "popular_list": self._settings.popular_path}
+        files = {key: str(path) if path else "built in" for key, path in read.items()}
+        log.info("listening", extra={"api": self.api_addresses, "ops": self.ops_addresses, **files})
 
     def _bind(self, stack: AsyncExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
         """Bind before anything starts, so that a taken port ends the start at once."""

@@ -173,12 +173,10 @@ async def _serving(settings: Settings, file: Path | None) -> int:
     redactor = Redactor(secrets_of(settings))
     log_format = format_in_effect(settings, terminal=sys.stderr.isatty())
     configure_logging(settings.log.level, log_format, redactor)
-    read = {"settings": file, "popular_list": settings.popular_path}
-    log.info("settings read", extra={key: str(path) if path else "built in" for key, path in read.items()})
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         _handle_signals(stop, stack)
-        sidecar = Sidecar(settings, redactor=redactor)
+        sidecar = Sidecar(settings, redactor=redactor, settings_file=file)
         _reload_on_hangup(sidecar.service, stack)
         try:
             await sidecar.run(stop)
