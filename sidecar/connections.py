@@ -18,7 +18,7 @@ from sidecar.boundary import problem_of
 from sidecar.clock import Clock
 from sidecar.connection import IDLE, SWEEP_SECONDS, Connection, Limits, raw_response
 from sidecar.errors import OverloadedError
-from sidecar.listeners import BACKLOG
+from sidecar.listeners import BACKLOG, let_nobody_in
 
 MOST_REFUSALS: Final = 64
 REFUSAL_SECONDS: Final = 1.0
@@ -83,6 +83,7 @@ class Connections:
     async def _stop_listening(self) -> None:
         loop = asyncio.get_running_loop()
         for one, server in self._listening:
+            let_nobody_in(one)
             server.close()
             waiting = _accept_waiting(one)
             one.close()

@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import stat
+import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import Final
 from sidecar.errors import SettingsError
 
 BACKLOG: Final = 1024
+_SO_ATTACH_FILTER: Final = 26
+_DROP_EVERYTHING: Final = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""One instruction of classic BPF: return 0, the bytes of the packet to keep."""
 _FAMILY_MISSING: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -60,6 +65,18 @@ def bound_unix(path: str, mode: str) -> Iterator[socket.socket]:
         with suppress(FileNotFoundError):
             if os.lstat(path).st_ino == ours:
                 Path(path).unlink()
+
+
+def let_nobody_in(listening: socket.socket) -> None:
+    """Let the kernel ignore whoever comes now; whom it has let in already can still be accepted.
+
+    Without it a client that arrives between the last accept and the close is connected, and then cut off. It is
+    a filter (socket(7), SO_ATTACH_FILTER) that drops every packet; on a system without it that moment remains.
+    """
+    instruction = array("B", _DROP_EVERYTHING)
+    program = struct.pack("HL", 1, instruction.buffer_info()[0])
+    with suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def close_all(sockets: Sequence[socket.socket]) -> None:
