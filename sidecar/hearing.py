@@ -11,6 +11,7 @@ from sidecar.grading import judge
 from sidecar.models import Mint, Parsed, Quote
 from sidecar.sources import PriceSource
 from sidecar.supply import believed_supply
+from sidecar.waiting import in_slices
 
 
 class Hearing:
@@ -60,10 +61,10 @@ class Hearing:
             self.answers[mint][source.name] = None
             self.asks(source, [mint])
 
-    def hears(self, source: PriceSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
+    async def hears(self, source: PriceSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
         """Take an answer. A mint that is missing from one with unreadable rows counts as failed."""
         unreadable = UpstreamError(source.name, "schema", "its row could not be read")
-        for mint in mints:
+        async for mint in in_slices(mints):
             quote = answer.value.get(mint)
             if quote is None and answer.unreadable:
                 self.failures[mint][source.name] = unreadable

@@ -176,7 +176,7 @@ class Round:
 
     async def _ask(self, source: PriceSource, mints: Sequence[Mint]) -> None:
         try:
-            self._hearing.hears(source, mints, await source.quotes(mints, self._lane))
+            await self._hearing.hears(source, mints, await source.quotes(mints, self._lane))
         except UpstreamError as error:
             self._hearing.fails(source, mints, error.with_traceback(None))  # its frames hold this round
 

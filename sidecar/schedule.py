@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Iterable
+from heapq import nsmallest
 from typing import Final
 
 from sidecar.clock import Clock
@@ -67,4 +68,4 @@ class Schedule:
     def soonest(self, count: int, excluded: Iterable[Mint]) -> list[Mint]:
         """Return the mints due next, to ride in a batch that has room."""
         others = self._due.keys() - set(excluded)
-        return sorted(others, key=lambda mint: (self._due[mint], mint))[:count]
+        return nsmallest(count, others, key=lambda mint: (self._due[mint], mint))

@@ -1,6 +1,8 @@
 """Reads supplies on chain into what is remembered of each token."""
 
+import math
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from typing import Final
 
 import msgspec
@@ -86,13 +88,14 @@ class SupplyReader:
         if not room:
             return []
         others = self._tracker.mints.difference(mints, (WRAPPED_SOL,))
-        return sorted(others, key=lambda mint: (-self._age(mint), mint))[:room]
+        return nsmallest(room, others, key=lambda mint: (self._answered(mint), mint))
 
     def _age(self, mint: Mint) -> float:
+        return self._clock.monotonic() - self._answered(mint)
+
+    def _answered(self, mint: Mint) -> float:
         facts = self._ledger.get(mint)
-        if facts is None or facts.chain_answered is None:
-            return float("inf")
-        return self._clock.monotonic() - facts.chain_answered.monotonic
+        return -math.inf if facts is None or facts.chain_answered is None else facts.chain_answered.monotonic
 
     def _remember(self, mint: Mint, supply: ChainSupply | None, answered: Instant) -> None:
         facts = self._ledger.get(mint) or Facts()

@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar
 
 from sidecar.clock import Clock
 
-SLICE: Final = 10
-"""Tokens valued in one go: they take a millisecond or two."""
+SLICE: Final = 3
+"""Tokens valued in one go: they take half a millisecond, and several rounds may be at it side by side."""
 
 T = TypeVar("T")
 
