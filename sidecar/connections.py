@@ -25,6 +25,8 @@ REFUSAL_SECONDS: Final = 1.0
 """How long a client that is one too many has to send what it is refused."""
 QUIET_SECONDS: Final = 0.1
 """How long, at the end, clients in conversation have to send one more request and hear that it is the last."""
+HANDSHAKE_SECONDS: Final = 0.02
+"""How long, before listening ends, who is half connected has to get through; on one machine it takes far less."""
 HARD_STOP_SECONDS: Final = 0.1
 """What aiohttp gives a handler before it is cancelled, once the time for draining is over."""
 
@@ -82,8 +84,10 @@ class Connections:
 
     async def _stop_listening(self) -> None:
         loop = asyncio.get_running_loop()
-        for one, server in self._listening:
+        for one, _ in self._listening:
             let_nobody_in(one)
+        await asyncio.sleep(HANDSHAKE_SECONDS)
+        for one, server in self._listening:
             server.close()
             waiting = _accept_waiting(one)
             one.close()
