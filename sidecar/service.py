@@ -23,6 +23,7 @@ from sidecar.schedule import RETRY_SECONDS
 from sidecar.snapshot import Snapshots
 from sidecar.steps import Steps
 from sidecar.version import __version__
+from sidecar.waiting import once_a_turn
 
 LAG_SAMPLE_SECONDS: Final = 0.5
 GAP_SECONDS: Final = 2.0
@@ -76,6 +77,7 @@ class PreCacheService:
         self._snapshot_success = self.metrics.declare_snapshot() if self.settings.snapshot.path else None
         self._tasks: list[asyncio.Task[None]] = []
         self._unanswered: set[Mint] = set()
+        self._tracked_changed = once_a_turn(self._follow_tracked)
         self._started_at = self.clock.monotonic()
         self.started_unix: float | None = None
         self.event_loop_lag_seconds = 0.0
@@ -253,7 +255,7 @@ class PreCacheService:
         interval = min(self.settings.refresh.tracked_seconds, RETRY_SECONDS)
         return min(interval, max(self.engine.schedule.next_due_in(), min(1.0, interval)))
 
-    def _tracked_changed(self) -> None:
+    def _follow_tracked(self) -> None:
         self.engine.tracked_changed()
         self.loops["tracked"].wake()
 
@@ -269,8 +271,7 @@ class PreCacheService:
 
     def _published(self, mint: Mint, cap: MarketCap | None) -> None:
         self._unanswered.discard(mint)
-        symbol = self.engine.symbols.get(mint)
-        if symbol is None:
+        if (symbol := self.engine.symbols.get(mint)) is None:
             return
         if cap is None:
             self.metrics.forget_token(mint, symbol)
@@ -281,8 +282,7 @@ class PreCacheService:
     def _watch_gauges(self, engine: Engine) -> None:
         self.metrics.cache_entries.set_function(lambda: len(engine.cache))
         for tier in get_args(Tier):
-            gauge = self.metrics.tracked_tokens.labels(tier)
-            gauge.set_function(partial(engine.tracker.size, tier))
+            self.metrics.tracked_tokens.labels(tier).set_function(partial(engine.tracker.size, tier))
 
     async def _watch_lag(self) -> None:
         """Measure how late the event loop wakes sleepers; forgive the loops when everything stood still."""

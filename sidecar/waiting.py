@@ -1,7 +1,7 @@
 """Waiting on the service's own clock, and letting others have their turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from sidecar.clock import Clock
@@ -18,6 +18,21 @@ async def in_slices(items: Iterable[T], size: int = SLICE) -> AsyncIterator[T]:
         yield item
         if position % size == 0:
             await asyncio.sleep(0)
+
+
+def once_a_turn(work: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that has the work done at the next turn of the event loop, once, however often called."""
+    waiting: set[asyncio.Handle] = set()
+
+    def do() -> None:
+        waiting.clear()
+        work()
+
+    def ask() -> None:
+        if not waiting:
+            waiting.add(asyncio.get_running_loop().call_soon(do))
+
+    return ask
 
 
 async def wait_within(futures: Iterable[asyncio.Future[Any]], seconds: float, clock: Clock) -> None:
