@@ -129,10 +129,10 @@ async def test_a_node_that_forbids_is_asked_again_at_most_every_ten_minutes() ->
         cap = await rig.service.get(SOL)
         assert (cap.supply_source, cap.confidence, cap.basis) == ("jupiter", "low", "circulating")
         await rig.run_for(3600)
-        for name in ("getSupply", "getMultipleAccounts"):
-            asked = methods(rig, name)
-            assert len(asked) >= 2, name
-            assert min(later - earlier for earlier, later in itertools.pairwise(asked)) >= 600, name
+        asked = {name: methods(rig, name) for name in ("getSupply", "getMultipleAccounts")}
+        assert sum(map(len, asked.values())) >= 5  # whichever comes first keeps the other back
+        for name, times in asked.items():
+            assert all(later - earlier >= 600 for earlier, later in itertools.pairwise(times)), name
         rig.market.faults["solana_rpc"] = None
         await rig.run_for(1300)
         assert {(await rig.service.get(mint)).supply_source for mint in PRICED} == {"solana_rpc"}
