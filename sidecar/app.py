@@ -12,16 +12,16 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import ProcessCollector
 
-from sidecar.api import create_api
 from sidecar.clock import Clock, SystemClock
-from sidecar.config import Settings
-from sidecar.connection import Limits
-from sidecar.connections import HARD_STOP_SECONDS, Connections
-from sidecar.hot import shorten
-from sidecar.listeners import bind_tcp, bound_unix, close_all
-from sidecar.ops import Phase, create_ops
-from sidecar.redaction import Redactor
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import Settings
 from sidecar.service import PreCacheService
+from sidecar.web.api import create_api
+from sidecar.web.connection import Limits
+from sidecar.web.connections import HARD_STOP_SECONDS, Connections
+from sidecar.web.listeners import bind_tcp, bound_unix, close_all
+from sidecar.web.ops import Phase, create_ops
+from sidecar.web.shortcut import shorten
 
 OPS_DRAIN_SECONDS: Final = 1.0
 OPS_MAX_CONNECTIONS: Final = 64

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.clock import SystemClock
-from sidecar.config import OpsSettings, Settings, secrets_of
-from sidecar.config_file import load_settings
+from sidecar.config.file import load_settings
+from sidecar.config.mounted import CONFIG_VARIABLE, check_names, popular_file, settings_file
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import OpsSettings, Settings, secrets_of
+from sidecar.config.yaml_file import scalar
 from sidecar.errors import SettingsError
-from sidecar.mounted import CONFIG_VARIABLE, check_names, popular_file, settings_file
-from sidecar.redaction import Redactor
 from sidecar.version import __version__
-from sidecar.yaml_file import scalar
 
 if TYPE_CHECKING:
     from sidecar.service import PreCacheService
@@ -139,14 +139,14 @@ def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
 
 
 def _wait(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
-    from sidecar.probes import wait_until_started  # noqa: PLC0415 - serve does without the HTTP client
+    from sidecar.web.probes import wait_until_started  # noqa: PLC0415 - serve does without the HTTP client
 
     ops = _ops(options, overrides)
     return _told(asyncio.run(wait_until_started(ops, options.timeout, SystemClock())))
 
 
 def _healthcheck(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
-    from sidecar.probes import ask  # noqa: PLC0415 - serve does without the HTTP client
+    from sidecar.web.probes import ask  # noqa: PLC0415 - serve does without the HTTP client
 
     return _told(ask(_ops(options, overrides), "/livez"))
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from sidecar.config import Settings
-from sidecar.config_file import load_settings
-from sidecar.config_rules import contradictions
+from sidecar.config.file import load_settings
+from sidecar.config.rules import contradictions
+from sidecar.config.settings import Settings
 from sidecar.errors import SettingsError
 from sidecar.service import PreCacheService
 

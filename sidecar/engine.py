@@ -5,30 +5,30 @@ from typing import Final
 
 import aiohttp
 
-from sidecar.backoff import OmissionBackoff
-from sidecar.budget import Budget, CallSlots
-from sidecar.cache import MarketCapCache, PinnedCache
 from sidecar.clock import Clock
-from sidecar.config import Settings, SourceSettings, effective_rpm
-from sidecar.desk import Desk
-from sidecar.facts import Facts
-from sidecar.grading import Policy
-from sidecar.keys import JupiterKey
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import Settings, SourceSettings, effective_rpm
+from sidecar.memory.cache import MarketCapCache, PinnedCache
+from sidecar.memory.publisher import Publisher
 from sidecar.metrics import EvictionReason, Metrics
 from sidecar.models import Mint
-from sidecar.publisher import Publisher
-from sidecar.redaction import Redactor
-from sidecar.refresher import Refresher
-from sidecar.schedule import Schedule
+from sidecar.pricing.facts import Facts
+from sidecar.pricing.grading import Policy
+from sidecar.pricing.supply import REMEMBERED_SECONDS
+from sidecar.refresh.backoff import OmissionBackoff
+from sidecar.refresh.desk import Desk
+from sidecar.refresh.refresher import Refresher
+from sidecar.refresh.schedule import Schedule
+from sidecar.refresh.supplies import SupplyReader
+from sidecar.refresh.tracker import Tracker
 from sidecar.sources import TrendingSource
 from sidecar.sources.dexscreener import DexScreener
 from sidecar.sources.geckoterminal import GeckoTerminal
 from sidecar.sources.jupiter import Jupiter
 from sidecar.sources.solana_rpc import SolanaRpc
-from sidecar.supplies import SupplyReader
-from sidecar.supply import REMEMBERED_SECONDS
-from sidecar.tracker import Tracker
-from sidecar.upstream import Upstream
+from sidecar.upstreams.budget import Budget, CallSlots
+from sidecar.upstreams.keys import JupiterKey
+from sidecar.upstreams.upstream import Upstream
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than the popular interval, so that its calls find an open connection."""

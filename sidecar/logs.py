@@ -15,8 +15,8 @@ from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from sidecar.config import LogFormat, LogLevel, Settings
-from sidecar.redaction import Redactor
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import LogFormat, LogLevel, Settings
 
 _FIRST: Final = ("timestamp", "level", "logger", "event")
 

@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from sidecar.cache import Entry
 from sidecar.engine import Engine
 from sidecar.errors import (
     DeadlineExceededError,
@@ -15,6 +14,7 @@ from sidecar.errors import (
     OverloadedError,
     UpstreamUnavailableError,
 )
+from sidecar.memory.cache import Entry
 from sidecar.metrics import LookupResult
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.waiting import wait_within

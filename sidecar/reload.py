@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from sidecar.cache import Entry
+from sidecar.config.popular import PopularToken, load_popular
+from sidecar.config.yaml_file import MAX_BYTES
 from sidecar.engine import Engine
 from sidecar.errors import SettingsError
+from sidecar.memory.cache import Entry
 from sidecar.models import Mint
-from sidecar.popular import PopularToken, load_popular
-from sidecar.yaml_file import MAX_BYTES
 
 POLL_SECONDS: Final = 1.0
 """A content counts when it is the same twice: a file that is being written is left in peace."""

@@ -10,18 +10,18 @@ from typing import Any, Final, NamedTuple, TypedDict, get_args
 from prometheus_client import CollectorRegistry
 
 from sidecar.clock import Clock, SystemClock, now
-from sidecar.config import Settings, secrets_of
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import Settings, secrets_of
 from sidecar.engine import Engine
 from sidecar.errors import McSidecarError, NotRunningError
 from sidecar.lookups import Lookups
-from sidecar.loops import Loop, step_limit_seconds
 from sidecar.metrics import Metrics, Tier
 from sidecar.models import MarketCap, Mint, parse_mint
-from sidecar.redaction import Redactor
+from sidecar.refresh.loops import Loop, step_limit_seconds
+from sidecar.refresh.schedule import RETRY_SECONDS
+from sidecar.refresh.steps import Steps
 from sidecar.reload import PopularFile
-from sidecar.schedule import RETRY_SECONDS
-from sidecar.snapshot import Snapshots
-from sidecar.steps import Steps
+from sidecar.snapshot.snapshots import Snapshots
 from sidecar.version import __version__
 from sidecar.waiting import once_a_turn
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from sidecar.config import Settings
+from sidecar.config.settings import Settings
 from sidecar.demo import Fault, Market, Source, serve
 from sidecar.demo.tokens import Token
 from sidecar.errors import McSidecarError

@@ -9,8 +9,8 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
 from sidecar.cli import main
-from sidecar.config import OpsSettings
-from sidecar.probes import PAUSE_SECONDS, ask, wait_until_started
+from sidecar.config.settings import OpsSettings
+from sidecar.web.probes import PAUSE_SECONDS, ask, wait_until_started
 from tests.clock import FakeClock
 
 

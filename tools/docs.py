@@ -13,8 +13,8 @@ import yaml
 from prometheus_client.metrics_core import Metric
 
 from sidecar.clock import SystemClock
-from sidecar.config import FileSettings, Section
-from sidecar.config_rules import allowed
+from sidecar.config.rules import allowed
+from sidecar.config.settings import FileSettings, Section
 from sidecar.metrics import Metrics
 
 DOCS: Final = Path(__file__).parent.parent / "docs"

@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 from msgspec.json import Decoder
 
-from sidecar import wire
 from sidecar.clock import Instant
 from sidecar.models import TRUSTED_QUOTE_MINTS, Lane, Mint, Parsed, Quote
-from sidecar.upstream import Upstream
+from sidecar.sources import wire
+from sidecar.upstreams.upstream import Upstream
 
 NAME: Final = "dexscreener"
 _CHAIN: Final = "solana"

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 from msgspec.json import Decoder
 
-from sidecar import wire
 from sidecar.clock import Instant
 from sidecar.models import TRUSTED_QUOTE_MINTS, WRAPPED_SOL, Lane, Mint, Parsed, Quote
-from sidecar.upstream import Upstream
+from sidecar.sources import wire
+from sidecar.upstreams.upstream import Upstream
 
 NAME: Final = "geckoterminal"
 _ID_PREFIX: Final = "solana_"

@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 from msgspec.json import Decoder
 
-from sidecar import wire
 from sidecar.clock import Instant
 from sidecar.models import Lane, Mint, Parsed, Quote
-from sidecar.upstream import Upstream
+from sidecar.sources import wire
+from sidecar.upstreams.upstream import Upstream
 
 NAME: Final = "jupiter"
 _TRENDING_ROWS: Final = "100"

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.json import Decoder
 
-from sidecar import wire
 from sidecar.clock import Instant
 from sidecar.errors import Outcome, SchemaError, UpstreamError
-from sidecar.mint_account import read_supply
 from sidecar.models import ChainSupply, Lane, Mint, Parsed
-from sidecar.upstream import Upstream
+from sidecar.sources import wire
+from sidecar.sources.mint_account import read_supply
+from sidecar.upstreams.upstream import Upstream
 
 NAME: Final = "solana_rpc"
 _SOL_DECIMALS: Final = 9

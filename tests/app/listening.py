@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from aiohttp import web
 
-from sidecar.boundary import LARGEST_BODY_BYTES, boundary, check_size
-from sidecar.connection import Limits
-from sidecar.connections import HARD_STOP_SECONDS, Connections
-from sidecar.listeners import bind_tcp
 from sidecar.metrics import Metrics
+from sidecar.web.boundary import LARGEST_BODY_BYTES, boundary, check_size
+from sidecar.web.connection import Limits
+from sidecar.web.connections import HARD_STOP_SECONDS, Connections
+from sidecar.web.listeners import bind_tcp
 from tests.clock import FakeClock
 
 HOST: Final = b"Host: localhost\r\n"

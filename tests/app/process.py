@@ -11,10 +11,11 @@ from typing import Any
 
 import aiohttp
 
-from sidecar.loops import GRACE_SECONDS
+from sidecar.refresh.loops import GRACE_SECONDS
 
 PROGRAM = (
-    "import sidecar.cli, sidecar.loops as loops; loops.GRACE_SECONDS = {grace_seconds}; exit(sidecar.cli.main())"
+    "import sidecar.cli, sidecar.refresh.loops as loops; loops.GRACE_SECONDS = {grace_seconds}; "
+    "exit(sidecar.cli.main())"
 )
 FREE_PORT = ("--api-port", "0")
 START_SECONDS = 20.0

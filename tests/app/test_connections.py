@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from sidecar.connection import Limits
-from sidecar.connections import MOST_REFUSALS
+from sidecar.web.connection import Limits
+from sidecar.web.connections import MOST_REFUSALS
 from tests.app.listening import GET, HOST, Client, Listener, listening, settle
 
 WAIT = b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -46,7 +46,7 @@ async def test_a_place_that_gets_free_is_taken() -> None:
 
 async def test_an_overload_is_logged_once_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     async with listening(Limits(2)) as listener:
-        with caplog.at_level(logging.WARNING, "sidecar.connections"):
+        with caplog.at_level(logging.WARNING, "sidecar.web.connections"):
             clients = await occupy(listener, 2)
             for _ in range(3):
                 await (await listener.client()).ask(GET)
@@ -263,7 +263,7 @@ async def test_what_has_arrived_is_answered_and_idle_connections_are_closed() ->
 async def test_a_request_that_the_kernel_holds_is_answered_on_an_idle_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sidecar.connections.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("sidecar.web.connections.QUIET_SECONDS", 0.0)
     async with listening() as listener:
         raw = socket.create_connection(("127.0.0.1", listener.port))
         client = Client(*await asyncio.open_connection(sock=raw.dup()))

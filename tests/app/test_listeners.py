@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from sidecar.listeners import bind_tcp, let_nobody_in
+from sidecar.web.listeners import bind_tcp, let_nobody_in
 
 
 def test_whom_the_kernel_let_in_is_served_and_nobody_comes_after() -> None:

@@ -8,10 +8,10 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from sidecar.config import Settings, SourcesSettings, TrackingSettings
+from sidecar.config.settings import Settings, SourcesSettings, TrackingSettings
 from sidecar.demo import Fault
-from sidecar.loops import step_limit_seconds
 from sidecar.metrics import LoopName
+from sidecar.refresh.loops import step_limit_seconds
 from tests.app.listening import Client
 from tests.app.process import sidecar
 from tests.running import Rig, running

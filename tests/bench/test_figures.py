@@ -8,9 +8,7 @@ from bench.figures import percentile, series, table, verdict
 @pytest.mark.parametrize(
     ("percent", "expected"), [(0, 1), (1, 1), (50, 50), (50.5, 51), (99, 99), (99.9, 100), (100, 100)]
 )
-def test_percentile_is_the_smallest_value_that_so_many_percent_reach(
-    percent: float, expected: int
-) -> None:
+def test_percentile_is_the_smallest_value_that_so_many_percent_reach(percent: float, expected: int) -> None:
     assert percentile(range(1, 101), percent) == expected
 
 

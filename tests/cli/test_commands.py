@@ -105,7 +105,7 @@ async def test_wait_and_healthcheck_find_the_running_sidecar_by_its_port(tmp_pat
         assert (await run("wait", "--timeout", "0.1", "--ops-port", port))[0] == 1
 
 
-@pytest.mark.parametrize("module", ["sidecar.cli", "sidecar.probes"])
+@pytest.mark.parametrize("module", ["sidecar.cli", "sidecar.web.probes"])
 def test_commands_that_do_not_serve_do_without_the_web_framework(module: str) -> None:
     heavy = {"aiohttp", "uvloop", "structlog", "prometheus_client"}
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"

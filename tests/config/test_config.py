@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import (
+from sidecar.config.file import load_settings
+from sidecar.config.rules import contradictions, is_loopback
+from sidecar.config.settings import (
     JupiterSettings,
     Settings,
     SourceSettings,
@@ -12,8 +14,6 @@ from sidecar.config import (
     redacted,
     secrets_of,
 )
-from sidecar.config_file import load_settings
-from sidecar.config_rules import contradictions, is_loopback
 
 
 def test_the_defaults_contradict_nothing() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import ApiSettings, FileSettings, Section, Settings
-from sidecar.config_file import load_settings
+from sidecar.config.file import load_settings
+from sidecar.config.popular import POPULAR, PopularToken
+from sidecar.config.settings import ApiSettings, FileSettings, Section, Settings
 from sidecar.errors import SettingsError
 from sidecar.models import Mint
-from sidecar.popular import POPULAR, PopularToken
 from tests.config.mistakes import BAD_SETTINGS
 
 HERE = Path(__file__).parent

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.config import LogSettings, Settings
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import LogSettings, Settings
 from sidecar.logs import configure_logging, format_in_effect
-from sidecar.redaction import Redactor
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config.popular import POPULAR, PopularToken, load_popular
 from sidecar.errors import SettingsError
 from sidecar.models import USDC, Mint, parse_mint
-from sidecar.popular import POPULAR, PopularToken, load_popular
 from tests.config.mistakes import BAD_POPULAR_LISTS
 
 HERE = Path(__file__).parent

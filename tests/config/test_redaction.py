@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from sidecar.redaction import Redactor, masked, origin, secret_parts
+from sidecar.config.redaction import Redactor, masked, origin, secret_parts
 
 KEY = "k/ey=1&ü +%~"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.config.yaml_file import MAX_BYTES, read_yaml, scalar, shown
 from sidecar.errors import SettingsError
-from sidecar.yaml_file import MAX_BYTES, read_yaml, scalar, shown
 
 
 def test_nested_values_become_plain_ones(tmp_path: Path) -> None:

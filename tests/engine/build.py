@@ -7,10 +7,10 @@ import base58
 import msgspec
 
 from sidecar.clock import Instant
-from sidecar.facts import Comparison, Facts, Figure
-from sidecar.grading import Policy
 from sidecar.models import ChainSupply, MarketCap, Mint, Quote, ScaledUiAmount
-from sidecar.valuation import Valuation, value
+from sidecar.pricing.facts import Comparison, Facts, Figure
+from sidecar.pricing.grading import Policy
+from sidecar.pricing.valuation import Valuation, value
 
 START: Final = Instant(monotonic=500_000.0, unix=1_795_000_000.0)
 DAY: Final = 86_400.0

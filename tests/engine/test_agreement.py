@@ -5,9 +5,9 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.facts import Comparison
 from sidecar.models import Confidence, Quote
-from sidecar.valuation import Valuation
+from sidecar.pricing.facts import Comparison
+from sidecar.pricing.valuation import Valuation
 from tests.engine.build import KNOWN, agreed, cap_of, dexscreener, gecko, jupiter, valued
 
 THIN: Final = 5_000

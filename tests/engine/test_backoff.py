@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.backoff import OmissionBackoff
+from sidecar.refresh.backoff import OmissionBackoff
 from tests.clock import FakeClock
 from tests.engine.build import TOKEN, make_mint
 

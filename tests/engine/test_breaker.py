@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.breaker import CircuitBreaker, State
+from sidecar.upstreams.breaker import CircuitBreaker, State
 from tests.clock import FakeClock
 
 

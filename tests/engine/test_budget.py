@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.budget import Budget, CallSlots
 from sidecar.models import Lane
+from sidecar.upstreams.budget import Budget, CallSlots
 from tests.clock import FakeClock
 
 MISS, POPULAR, TRACKED = Lane.MISS, Lane.POPULAR, Lane.TRACKED

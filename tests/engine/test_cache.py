@@ -5,10 +5,10 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.cache import Entry, MarketCapCache, PinnedCache
+from sidecar.memory.cache import Entry, MarketCapCache, PinnedCache
+from sidecar.memory.publisher import Publisher
 from sidecar.metrics import EvictionReason
 from sidecar.models import MarketCap, Mint
-from sidecar.publisher import Publisher
 from tests.clock import FakeClock
 from tests.engine.build import TOKEN, cap_of, jupiter, make_mint, valued
 

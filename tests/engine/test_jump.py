@@ -4,9 +4,9 @@ from typing import Final
 
 import pytest
 
-from sidecar.facts import Facts
 from sidecar.models import Quote
-from sidecar.valuation import Valuation
+from sidecar.pricing.facts import Facts
+from sidecar.pricing.valuation import Valuation
 from tests.engine.build import at, cap_of, dexscreener, figure, gecko, jupiter, last_good, valued
 
 THIN: Final = 5_000

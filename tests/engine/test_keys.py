@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.budget import Budget
-from sidecar.config import JupiterSettings
-from sidecar.keys import JupiterKey
+from sidecar.config.settings import JupiterSettings
+from sidecar.upstreams.budget import Budget
+from sidecar.upstreams.keys import JupiterKey
 from tests.clock import FakeClock
 
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from sidecar.loops import Loop
 from sidecar.metrics import Metrics
+from sidecar.refresh.loops import Loop
 from sidecar.waiting import wait_within
 from tests.clock import FakeClock
 

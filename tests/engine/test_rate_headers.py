@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from sidecar.rate_headers import retry_after_seconds, window_reset_seconds
+from sidecar.upstreams.rate_headers import retry_after_seconds, window_reset_seconds
 
 UNIX = 1_795_000_000.0  # Wed, 18 Nov 2026 11:06:40 GMT
 

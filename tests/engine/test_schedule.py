@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sidecar.models import Mint
-from sidecar.schedule import Schedule
+from sidecar.refresh.schedule import Schedule
 from tests.clock import FakeClock
 from tests.engine.build import make_mint
 

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from sidecar.clock import Instant
-from sidecar.facts import Facts
 from sidecar.metrics import RefusalReason
 from sidecar.models import ChainSupply, Confidence, Quote, ScaledUiAmount
-from sidecar.supply import BelievedSupply, believed_supply, learn_from_quotes
+from sidecar.pricing.facts import Facts
+from sidecar.pricing.supply import BelievedSupply, believed_supply, learn_from_quotes
 from tests.engine.build import (
     DAY,
     START,

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.metrics import Tier
 from sidecar.models import Mint
-from sidecar.tracker import Tracker
+from sidecar.refresh.tracker import Tracker
 from tests.clock import FakeClock
 from tests.engine.build import make_mint
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.clock import Instant
-from sidecar.facts import Comparison, Facts, Figure
-from sidecar.grading import Grade, judge
 from sidecar.metrics import RefusalReason
 from sidecar.models import ChainSupply, Confidence, Quote, ScaledUiAmount
-from sidecar.supply import BelievedSupply, believed_supply
-from sidecar.valuation import SeenQuote, Valuation
+from sidecar.pricing.facts import Comparison, Facts, Figure
+from sidecar.pricing.grading import Grade, judge
+from sidecar.pricing.supply import BelievedSupply, believed_supply
+from sidecar.pricing.valuation import SeenQuote, Valuation
 from tests.engine.build import (
     KNOWN,
     POLICY,

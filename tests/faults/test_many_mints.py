@@ -4,11 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 
-from sidecar.cache import Entry
-from sidecar.config import CacheSettings, Settings
+from sidecar.config.settings import CacheSettings, Settings
 from sidecar.errors import McSidecarError
+from sidecar.memory.cache import Entry
 from sidecar.models import MarketCap, Mint
-from sidecar.refresher import MOST_MISSES
+from sidecar.refresh.refresher import MOST_MISSES
 from tests.faults.warm import QUIET, assert_calm, served_from_memory
 from tests.running import Rig, running
 from tests.service.tokens import nobodys

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.demo import Fault
 from sidecar.errors import OverloadedError
-from sidecar.rate_headers import LONGEST_RETRY_AFTER_SECONDS
+from sidecar.upstreams.rate_headers import LONGEST_RETRY_AFTER_SECONDS
 from tests.clock import UNIX_START
 from tests.faults.warm import QUIET, break_all, recovers, repair_all, run_warm, served_from_memory, stand_still
 from tests.running import running

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.config import Settings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.demo.tokens import SOURCES
 from sidecar.models import MarketCap

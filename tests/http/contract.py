@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from jsonschema import Draft202012Validator
 
-from sidecar.openapi import DOCUMENT
+from sidecar.web.openapi import DOCUMENT
 
 DESCRIPTION: Final[dict[str, Any]] = json.loads(DOCUMENT)
 

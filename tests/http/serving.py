@@ -10,10 +10,10 @@ import msgspec
 from yarl import URL
 
 from sidecar.app import Sidecar
-from sidecar.config import ApiSettings, OpsSettings, Settings, secrets_of
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import ApiSettings, OpsSettings, Settings, secrets_of
 from sidecar.demo import Fault, Source, serve
 from sidecar.models import WRAPPED_SOL
-from sidecar.redaction import Redactor
 from tests.clock import FakeClock
 from tests.http.contract import Answer, check
 from tests.running import Rig, WatchedMarket, pointed_at

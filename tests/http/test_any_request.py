@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS, load_all_checks
 
 from sidecar.app import Sidecar
+from sidecar.config.redaction import Redactor
 from sidecar.demo import Market, serve
-from sidecar.redaction import Redactor
 from tests.http.contract import DESCRIPTION
 from tests.http.serving import SETTINGS, running
 from tests.running import pointed_at

@@ -9,11 +9,11 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from sidecar import errors
-from sidecar.api import create_api
-from sidecar.boundary import _HTTP_PROBLEMS
-from sidecar.openapi import DOCUMENT
-from sidecar.openapi_schemas import PROBLEM_CODES
 from sidecar.version import __version__
+from sidecar.web.api import create_api
+from sidecar.web.boundary import _HTTP_PROBLEMS
+from sidecar.web.openapi import DOCUMENT
+from sidecar.web.openapi_schemas import PROBLEM_CODES
 from tests.http.contract import DESCRIPTION, Answer, check, validate
 from tests.http.serving import SOL, Site
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from sidecar.app import Sidecar
-from sidecar.config import (
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import (
     CacheSettings,
     FileSettings,
     JupiterSettings,
@@ -16,7 +17,6 @@ from sidecar.config import (
     secrets_of,
 )
 from sidecar.demo import Fault
-from sidecar.redaction import Redactor
 from sidecar.version import __version__
 from tests.clock import UNIX_START, FakeClock
 from tests.http.serving import SETTINGS, SOL, Site, running, serving, until

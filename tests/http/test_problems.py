@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar.config import Settings
+from sidecar.config.settings import Settings
 from tests.http.contract import Answer
 from tests.http.serving import JUP, SOL, Site, serving, until, with_api
 
@@ -104,7 +104,7 @@ async def test_a_bug_is_an_internal_error_that_tells_nothing(
         raise KeyError("the inside")
 
     monkeypatch.setattr(site.sidecar.service, "get_stats", break_down)
-    with caplog.at_level(logging.ERROR, "sidecar.boundary"):
+    with caplog.at_level(logging.ERROR, "sidecar.web.boundary"):
         answer = await site.get("/stats")
 
     assert problem(answer) == (500, "internal", "Internal error")

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from sidecar.api import create_api
-from sidecar.hot import shorten
+from sidecar.web.api import create_api
+from sidecar.web.shortcut import shorten
 from tests.clock import UNIX_START
 from tests.http.serving import JUP
 from tests.running import Rig, running

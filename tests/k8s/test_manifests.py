@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sidecar import __version__, cli
-from sidecar.config_file import load_settings
+from sidecar.config.file import load_settings
 from tests.k8s.pod_security import violations
 from tests.k8s.rendering import (
     CASES,

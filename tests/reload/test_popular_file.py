@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from sidecar import reload
-from sidecar.config import RefreshSettings, Settings, TrackingSettings
+from sidecar.config.popular import PopularToken, load_popular
+from sidecar.config.settings import RefreshSettings, Settings, TrackingSettings
 from sidecar.demo import Market, serve
 from sidecar.errors import NotRunningError
 from sidecar.models import Mint
-from sidecar.popular import PopularToken, load_popular
 from tests.clock import UNIX_START
 from tests.processes import Process, serving
 from tests.running import Rig, running

@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from sidecar.config import Settings, TrendingSettings
+from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.demo import SOURCES, Fault, Source
 from sidecar.models import Mint
 from tests.running import Rig, WatchedMarket, running

@@ -8,12 +8,12 @@ from unittest.mock import patch
 
 import msgspec
 
-from sidecar.config import PricingSettings, Settings, TrendingSettings
+from sidecar.config.popular import PopularToken
+from sidecar.config.settings import PricingSettings, Settings, TrendingSettings
 from sidecar.demo import Fault, Source, Token
 from sidecar.demo.tokens import address_of
 from sidecar.lookups import Found
 from sidecar.models import Mint
-from sidecar.popular import PopularToken
 from tests.running import Rig, WatchedMarket, running
 
 PriceSourceName = Literal["jupiter", "dexscreener", "geckoterminal"]

@@ -1,6 +1,6 @@
 """Tokens that ride along in a call sent for another one (design, how it refreshes, 2 and 3)."""
 
-from sidecar.config import Settings, TrendingSettings
+from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.demo import Fault
 from sidecar.models import Lane
 from tests.running import WatchedMarket, running

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from sidecar.budget import Budget, CallSlots
 from sidecar.clock import Instant
+from sidecar.config.redaction import Redactor, secret_parts
 from sidecar.metrics import Metrics
 from sidecar.models import Lane, Parsed
-from sidecar.redaction import Redactor, secret_parts
-from sidecar.upstream import Upstream
+from sidecar.upstreams.budget import Budget, CallSlots
+from sidecar.upstreams.upstream import Upstream
 from tests.clock import FakeClock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sidecar.config import PricingSettings, Settings
+from sidecar.config.settings import PricingSettings, Settings
 from sidecar.demo import Source
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import POPULAR_MINTS, PRICED, STSOL, plain_tokens

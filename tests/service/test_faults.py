@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.config import Settings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault, Source
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import BONK, JUP, PRICED, SOL, plain_tokens

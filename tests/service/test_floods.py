@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from sidecar.config import CacheSettings, Settings, TrackingSettings
+from sidecar.config.settings import CacheSettings, Settings, TrackingSettings
 from sidecar.errors import McSidecarError
 from tests.running import Rig, running
 from tests.service.tokens import PRICED, nobodys

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.config import Settings, TrackingSettings
-from sidecar.loops import GRACE_SECONDS, STEP_LIMIT_SECONDS, Loop
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.metrics import Metrics
+from sidecar.refresh.loops import GRACE_SECONDS, STEP_LIMIT_SECONDS, Loop
 from tests.clock import FakeClock
 from tests.running import running
 from tests.service.tokens import POPULAR_MINTS

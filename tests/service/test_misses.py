@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import JupiterSettings, Settings, SourceSettings, SourcesSettings, TrackingSettings
+from sidecar.config.settings import JupiterSettings, Settings, SourceSettings, SourcesSettings, TrackingSettings
 from sidecar.demo import Fault, Source
 from sidecar.errors import (
     DeadlineExceededError,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sidecar
-from sidecar.config import Settings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import InvalidMintError, NotPricedError, NotRunningError
 from sidecar.models import USDC, USDT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.config import PricingSettings, Settings, TrackingSettings
+from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault, Source
 from sidecar.errors import NotPricedError, UpstreamUnavailableError
 from tests.running import Rig, WatchedMarket, running

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import Settings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault, Source
 from sidecar.errors import UpstreamUnavailableError
 from tests.running import Rig, running

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from sidecar.config import Settings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
 from tests.running import WatchedMarket, running

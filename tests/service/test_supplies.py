@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.config import Settings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import BONK, JUP, PRICED, SOL

@@ -12,7 +12,7 @@ from sidecar.clock import Instant
 from sidecar.demo import faults
 from sidecar.errors import SchemaError, UpstreamError
 from sidecar.models import Lane, Parsed
-from sidecar.upstream import LARGEST_ANSWER_BYTES
+from sidecar.upstreams.upstream import LARGEST_ANSWER_BYTES
 from tests.clock import UNIX_START
 from tests.service.asking import Handler, answering, as_it_is, asking
 

@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from sidecar.config.popular import POPULAR
 from sidecar.demo import Market
 from sidecar.demo.popular import PYUSD
 from sidecar.demo.tokens import SOURCES, address_of
 from sidecar.models import TRUSTED_QUOTE_MINTS, USD1, USDC, WRAPPED_SOL, Mint
-from sidecar.popular import POPULAR
 
 SOL: Final = WRAPPED_SOL
 POPULAR_MINTS: Final = tuple(token.mint for token in POPULAR)

@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.cache import Entry
 from sidecar.clock import Instant
-from sidecar.config import CacheSettings, Settings, SnapshotSettings, TrackingSettings
+from sidecar.config.popular import PopularToken
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import CacheSettings, Settings, SnapshotSettings, TrackingSettings
 from sidecar.engine import Engine
-from sidecar.facts import Comparison, Facts, Figure
+from sidecar.memory.cache import Entry
 from sidecar.metrics import Metrics, Timestamp
 from sidecar.models import ChainSupply, MarketCap, Mint, ScaledUiAmount
-from sidecar.popular import PopularToken
-from sidecar.redaction import Redactor
-from sidecar.snapshot import Snapshots
+from sidecar.pricing.facts import Comparison, Facts, Figure
+from sidecar.snapshot.snapshots import Snapshots
 from tests.clock import UNIX_START, FakeClock
 from tests.service.tokens import nobodys
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sidecar import snapshot
-from sidecar.snapshot_file import write
+from sidecar.snapshot import snapshots as snapshot
+from sidecar.snapshot.file import write
 from tests.clock import UNIX_START
 from tests.snapshot.lives import A, life, next_life, settings_for
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sidecar import snapshot_file
-from sidecar.snapshot_file import SnapshotError, read, set_aside, write
+from sidecar.snapshot import file as snapshot_file
+from sidecar.snapshot.file import SnapshotError, read, set_aside, write
 
 LIMIT = 1000
 CONTENT = [b"first line\n", b"second line\n"]
@@ -113,7 +113,7 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_behind(
 def test_a_full_disk_keeps_the_old_file(path: Path) -> None:
     """A limit on the file size stands for the full disk: the kernel refuses the write in the same place."""
     program = (
-        "import resource, signal, sys; from pathlib import Path; from sidecar.snapshot_file import write\n"
+        "import resource, signal, sys; from pathlib import Path; from sidecar.snapshot.file import write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); path = Path(sys.argv[1]); write(path, [b'old'])\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "try: write(path, [b'x' * 100_000])\n"
@@ -228,7 +228,7 @@ def test_what_is_refused_is_kept_once(path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from sidecar.snapshot_file import write
+from sidecar.snapshot.file import write
 path, number = Path(sys.argv[1]), 0
 while True:
     number += 1

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar import snapshot, snapshot_lines
 from sidecar.clock import Instant
 from sidecar.models import MarketCap
-from sidecar.snapshot_file import SnapshotError
-from sidecar.snapshot_lines import SavedDemand, SavedToken, TakenAt, decode, encode
+from sidecar.snapshot import lines as snapshot_lines
+from sidecar.snapshot import snapshots as snapshot
+from sidecar.snapshot.file import SnapshotError
+from sidecar.snapshot.lines import SavedDemand, SavedToken, TakenAt, decode, encode
 from tests.clock import UNIX_START
 from tests.service.tokens import nobodys
 from tests.snapshot.lives import A, B, known_facts, life, market_cap, settings_for

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.clock import Instant, now
-from sidecar.snapshot_file import read, write
+from sidecar.snapshot.file import read, write
 from tests.clock import UNIX_START
 from tests.service.tokens import nobodys
 from tests.snapshot.lives import NEXT_MONOTONIC, A, B, C, D, E, known_facts, life, next_life, settings_for

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from sidecar.clock import Clock
-from sidecar.config import Settings, SnapshotSettings
+from sidecar.config.settings import Settings, SnapshotSettings
 from sidecar.demo import Fault, Market, Source, serve
 from sidecar.embedding import start_precache_service, stop_precache_service
 from sidecar.models import Mint

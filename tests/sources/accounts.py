@@ -4,7 +4,7 @@ import base64
 import struct
 from typing import Any
 
-from sidecar.mint_account import SPL_PROGRAM
+from sidecar.sources.mint_account import SPL_PROGRAM
 
 TOKEN_ACCOUNT_BYTES = 165
 

@@ -8,7 +8,7 @@ import msgspec
 
 from sidecar.clock import Instant
 from sidecar.models import Lane, Mint, Parsed
-from sidecar.upstream import Upstream
+from sidecar.upstreams.upstream import Upstream
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from sidecar.errors import SchemaError
-from sidecar.mint_account import SPL_2022_PROGRAM, SPL_PROGRAM, read_supply
 from sidecar.models import ScaledUiAmount
+from sidecar.sources.mint_account import SPL_2022_PROGRAM, SPL_PROGRAM, read_supply
 from tests.sources.accounts import extended, extension, mint_bytes, scaled
 from tests.sources.helpers import RECEIVED
 

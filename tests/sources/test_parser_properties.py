@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sidecar.clock import Instant
 from sidecar.errors import SchemaError, UpstreamError
-from sidecar.mint_account import SPL_2022_PROGRAM, SPL_PROGRAM, read_supply
 from sidecar.models import USDC, ChainSupply, Parsed, Quote, parse_mint
 from sidecar.sources import dexscreener, geckoterminal, jupiter, solana_rpc
+from sidecar.sources.mint_account import SPL_2022_PROGRAM, SPL_PROGRAM, read_supply
 from tests.sources.accounts import account, extended, mint_bytes, scaled
 from tests.sources.helpers import ALPHA, BETA, RECEIVED
 from tests.sources.test_dexscreener import pair

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from sidecar.errors import SchemaError, UpstreamError
-from sidecar.mint_account import SPL_2022_PROGRAM
 from sidecar.models import ChainSupply, Lane
+from sidecar.sources.mint_account import SPL_2022_PROGRAM
 from sidecar.sources.solana_rpc import SolanaRpc, parse_sol_supply, parse_supplies
 from tests.sources.accounts import account, extended, mint_bytes, scaled
 from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, RECEIVED, FakeUpstream, encode

@@ -4,9 +4,9 @@ import pytest
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from sidecar import wire
 from sidecar.errors import SchemaError
 from sidecar.models import USDC
+from sidecar.sources import wire
 from tests.sources.helpers import DEEP, encode
 
 NUMBER = Decoder(Decimal)

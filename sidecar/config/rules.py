@@ -1,0 +1,148 @@
+"""What is allowed: for one setting, in words, and for several together."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec.inspect as types
+
+from sidecar.config.redaction import MASK, is_secret_name, origin
+from sidecar.config.settings import Settings, SourcesSettings
+from sidecar.config.yaml_file import shown
+
+_MAX_SOCKET_PATH_BYTES: Final = 107
+"""The room in Linux's sockaddr_un."""
+
+
+class Contradiction(NamedTuple):
+    """A mistake that no single setting makes."""
+
+    keys: tuple[str, ...]
+    """Dotted keys of the settings it follows from."""
+    text: str
+
+
+def allowed(field_type: Any) -> str:
+    """Return in words what a setting of this type may be, as in "must be …"."""
+    return _words(types.type_info(field_type))
+
+
+def contradictions(settings: Settings) -> list[Contradiction]:
+    """Return what makes settings unusable although each is of its type and in its range."""
+    return [
+        *_base_urls(settings),
+        *_listeners(settings),
+        *_lifetimes(settings),
+        *_amounts(settings),
+        *_sources(settings),
+    ]
+
+
+def _words(info: types.Type) -> str:
+    match info:
+        case types.Metadata(extra={"allowed": str(words)}):
+            return words
+        case types.UnionType(types=members):
+            return f"{' or '.join(_words(m) for m in members if not isinstance(m, types.NoneType))}, or null"
+        case types.BoolType():
+            return "true or false"
+        case types.LiteralType(values=values):
+            *head, last = map(str, values)
+            return f"{', '.join(head)} or {last}"
+        case types.VarTupleType(item_type=item, min_length=least):
+            return f"a list of {f'at least {least} of ' if least else ''}{_words(item)}"
+        case types.IntType() | types.FloatType():
+            return _number_words(info)
+    raise AssertionError(info)
+
+
+def _number_words(info: types.IntType | types.FloatType) -> str:
+    kind = "a whole number" if isinstance(info, types.IntType) else "a number"
+    if info.gt is not None:
+        return f"{kind} above {info.gt:.15g} and at most {info.le:.15g}"
+    return f"{kind} from {info.ge:.15g} to {info.le:.15g}"
+
+
+def _contradiction(settings: Settings, key: str, must: str, *others: str) -> Contradiction:
+    """Build the mistake of one key, naming the values of the others it depends on."""
+    named = [f"{other} ({_shown(settings, other)})" for other in others]
+    return Contradiction((key, *others), f"{key}: must {must.format(*named)}, not {_shown(settings, key)}")
+
+
+def _shown(settings: Settings, key: str) -> str:
+    value = attrgetter(key)(settings)
+    if key in settings.from_environment or is_secret_name(key):
+        return MASK
+    if key.endswith("base_url"):
+        return origin(value)
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return shown(list(value) if isinstance(value, tuple) else value)
+
+
+def _base_urls(settings: Settings) -> Iterator[Contradiction]:
+    for name in SourcesSettings.__struct_fields__:
+        key = f"sources.{name}.base_url"
+        if origin(attrgetter(key)(settings)) == MASK:
+            yield _contradiction(settings, key, "be an http or https URL with a host")
+
+
+def _listeners(settings: Settings) -> Iterator[Contradiction]:
+    api = settings.api
+    if api.unix_socket is not None:
+        if len(api.unix_socket.encode(errors="surrogatepass")) > _MAX_SOCKET_PATH_BYTES:
+            yield _contradiction(settings, "api.unix_socket", f"be at most {_MAX_SOCKET_PATH_BYTES} bytes long")
+        return
+    if not api.allow_non_loopback and not is_loopback(api.host):
+        must = "be loopback: a bind to anything but loopback or a Unix socket needs {}"
+        yield _contradiction(settings, "api.host", must, "api.allow_non_loopback")
+    if api.port == settings.ops.port != 0:
+        yield _contradiction(settings, "ops.port", "differ from {}", "api.port")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a listener on this host name or address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _lifetimes(settings: Settings) -> Iterator[Contradiction]:
+    refresh, cache = settings.refresh, settings.cache
+    timeouts = {
+        f"sources.{name}.timeout_seconds": getattr(settings.sources, name).timeout_seconds
+        for name in SourcesSettings.__struct_fields__
+    }
+    slowest = max(timeouts, key=timeouts.__getitem__)
+    for key in ("popular_seconds", "tracked_seconds"):
+        if cache.fresh_seconds <= getattr(refresh, key) + timeouts[slowest]:
+            must = f"be above {{}} plus the longest source timeout ({_shown(settings, slowest)})"
+            found = _contradiction(settings, "cache.fresh_seconds", must, f"refresh.{key}")
+            yield found._replace(keys=(*found.keys, *timeouts))
+    if cache.max_stale_seconds <= cache.fresh_seconds:
+        yield _contradiction(settings, "cache.max_stale_seconds", "be above {}", "cache.fresh_seconds")
+
+
+def _amounts(settings: Settings) -> Iterator[Contradiction]:
+    pricing, tracking = settings.pricing, settings.tracking
+    if pricing.good_liquidity_usd < pricing.min_liquidity_usd:
+        yield _contradiction(settings, "pricing.good_liquidity_usd", "be at least {}", "pricing.min_liquidity_usd")
+    if settings.cache.max_entries <= tracking.max_tokens:
+        yield _contradiction(settings, "cache.max_entries", "be above {}", "tracking.max_tokens")
+    if tracking.max_tokens < len(settings.popular):
+        must = f"be at least the number of popular tokens ({len(settings.popular)})"
+        yield _contradiction(settings, "tracking.max_tokens", must)
+
+
+def _sources(settings: Settings) -> Iterator[Contradiction]:
+    for key in ("pricing.sources", "trending.sources"):
+        names = attrgetter(key)(settings)
+        if len(set(names)) < len(names):
+            yield _contradiction(settings, key, "name each source once")
+    jupiter = settings.sources.jupiter
+    if jupiter.api_key and jupiter.api_key_file:
+        yield _contradiction(
+            settings, "sources.jupiter.api_key", "be empty when {} is set", "sources.jupiter.api_key_file"
+        )

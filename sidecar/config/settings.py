@@ -1,0 +1,281 @@
+"""The typed settings. Every key of `config/sidecar.yaml` is an attribute of the same name here.
+
+The text under an attribute gives its unit and the reason for its default. `config_file` reads the file,
+`config_rules` says which settings contradict each other.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from sidecar.config.popular import POPULAR, PopularToken
+from sidecar.config.redaction import MIN_SECRET_CHARS, masked, secret_parts
+
+PriceSource = Literal["jupiter", "dexscreener", "geckoterminal"]
+"""The sources that give prices and trending lists."""
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
+
+Interval = Annotated[float, Meta(ge=0.1, le=86_400)]
+Lifetime = Annotated[float, Meta(ge=0.1, le=604_800)]
+Pause = Annotated[float, Meta(ge=0, le=3_600)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Usd = Annotated[float, Meta(ge=0, le=1e12)]
+Text = Annotated[str, Meta(min_length=1, max_length=255, extra={"allowed": "a string of 1 to 255 characters"})]
+FilePath = Annotated[str, Meta(pattern=r"\A[^\0]{1,4096}\Z", extra={"allowed": "a file path"})]
+HostName = Annotated[str, Meta(pattern=r"\A[^\s/@?#]{1,255}\Z", extra={"allowed": "a host name or IP address"})]
+BaseUrl = Annotated[
+    str,
+    Meta(pattern=r"\A(?i:https?)://[^\s\0]{1,2000}\Z", extra={"allowed": "an http or https URL with a host"}),
+]
+ApiKey = Annotated[str, Meta(pattern=r"\A[!-~]{1,1024}\Z", extra={"allowed": "printable ASCII without spaces"})]
+FileMode = Annotated[
+    str, Meta(pattern=r"\A0[67][0-7]{2}\Z", extra={"allowed": 'an octal string from "0600" to "0777"'})
+]
+
+_MAX_KEY_FILE_BYTES: Final = 4_096
+_DEFAULT_RPM: Final = {"jupiter": 30, "dexscreener": 300, "geckoterminal": 30, "solana_rpc": 240}
+"""Requests a minute without a key. The public Solana node allows 40 of one method in 10 s."""
+_KEYED_RPM: Final = {"jupiter": 60}
+"""Requests a minute of the free keyed tier."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the settings; its `repr` shows no secret."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({masked(msgspec.to_builtins(self))!r})"
+
+
+class ApiSettings(Section, frozen=True, kw_only=True):
+    """The listener for the application."""
+
+    host: HostName = "localhost"
+    """`localhost` is 127.0.0.1 and ::1, whichever exist: nobody outside the pod can ask."""
+    port: Port = 8765
+    """0: any free port. Not 8080: containers of a pod share one port space."""
+    unix_socket: FilePath | None = None
+    """Path of a Unix socket to listen on instead of host and port; at most 107 bytes."""
+    unix_socket_mode: FileMode = "0666"
+    """Permissions of the socket. Any user of the pod may ask: containers often run as different ones."""
+    allowed_hosts: Annotated[tuple[HostName, ...], Meta(max_length=100)] = ()
+    """Names allowed in the Host header besides the loopback ones; any port."""
+    allow_non_loopback: bool = False
+    """Must be true to listen on anything but loopback: there is no authentication."""
+    deadline_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 2.0
+    """How long a request waits for an upstream at most."""
+    max_connections: Annotated[int, Meta(ge=1, le=65_536)] = 512
+    """Open connections at a time; bounds memory."""
+
+
+class OpsSettings(Section, frozen=True, kw_only=True):
+    """The listener for the kubelet and Prometheus. Read-only."""
+
+    host: HostName | None = None
+    """null: all addresses, both families; probes and scrapes come to the pod's address."""
+    port: Port = 9765
+    """0: any free port."""
+
+
+class RefreshSettings(Section, frozen=True, kw_only=True):
+    """How often what is fetched."""
+
+    popular_seconds: Interval = 60.0
+    """Between refreshes of the popular list."""
+    tracked_seconds: Interval = 300.0
+    """Between refreshes of every other tracked token."""
+    trending_seconds: Interval = 600.0
+    """Between readings of the trending lists."""
+    stats_seconds: Interval = 300.0
+    """Between log lines with the statistics."""
+    supply_seconds: Interval = 300.0
+    """Between readings of a token's supply on chain; supplies change slowly."""
+    sol_supply_seconds: Interval = 3600.0
+    """Between readings of SOL's supply: getSupply is expensive for the node."""
+    max_concurrent: Annotated[int, Meta(ge=1, le=100)] = 5
+    """Upstream calls at a time."""
+    startup_deadline_seconds: Pause = 10.0
+    """When start-up counts as done although some popular token was not answered."""
+
+
+class TrackingSettings(Section, frozen=True, kw_only=True):
+    """Which tokens are kept warm."""
+
+    max_tokens: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Popular, requested and trending tokens together. 100 fit one upstream call."""
+    min_requests: Annotated[int, Meta(ge=1, le=1_000)] = 5
+    """Requests within the window after which a token is kept warm."""
+    trending_tokens: Annotated[int, Meta(ge=0, le=10_000)] = 50
+    """Trending tokens at most, on places nobody else needs."""
+    window_seconds: Lifetime = 3600.0
+    """How long a request counts."""
+
+
+class CacheSettings(Section, frozen=True, kw_only=True):
+    """How long a value lives."""
+
+    max_entries: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
+    """Values in memory; bounds memory."""
+    fresh_seconds: Lifetime = 360.0
+    """When a value is called stale: an interval and a slow upstream after its refresh."""
+    max_stale_seconds: Lifetime = 3600.0
+    """When a stale value is no longer served."""
+    negative_seconds: Interval = 60.0
+    """How long it is remembered that nobody prices a token."""
+
+
+class PricingSettings(Section, frozen=True, kw_only=True):
+    """Which price is believed."""
+
+    sources: Annotated[tuple[PriceSource, ...], Meta(min_length=1)] = ("jupiter", "dexscreener", "geckoterminal")
+    """In order of preference; a source that is left out is not asked for prices."""
+    min_liquidity_usd: Usd = 100.0
+    """USD. A pool with less is dead and its price refused."""
+    good_liquidity_usd: Usd = 10_000.0
+    """USD. A pool with less is thin: its price is served with low confidence."""
+    agreement_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    """How far two prices may differ and still agree; 0.05 is 5 %."""
+    max_jump_ratio: Annotated[float, Meta(gt=0, le=100)] = 0.5
+    """A larger change between two refreshes must be confirmed; 0.5 is 50 %."""
+
+
+class TrendingSettings(Section, frozen=True, kw_only=True):
+    """Where the trending tokens come from."""
+
+    sources: tuple[PriceSource, ...] = ("dexscreener", "jupiter", "geckoterminal")
+    """Their lists are interleaved by rank; an empty list switches trending off."""
+
+
+class SourceSettings(Section, frozen=True, kw_only=True):
+    """One upstream."""
+
+    base_url: BaseUrl
+    """Paths are appended and a query is kept; solana_rpc's is used exactly as given."""
+    requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """null: what the free tier allows."""
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    """For one call, from connect to the last byte."""
+
+
+class JupiterSettings(SourceSettings, frozen=True, kw_only=True):
+    """Jupiter: keyless without `api_key` and `api_key_file`."""
+
+    base_url: BaseUrl = "https://api.jup.ag"
+    api_key: ApiKey | None = None
+    """The key itself; an empty string is no key."""
+    api_key_file: FilePath | None = None
+    """A file that holds the key, read again when it changes; when it is missing, calls are keyless."""
+
+
+class SourcesSettings(Section, frozen=True, kw_only=True):
+    """The upstreams."""
+
+    jupiter: JupiterSettings = JupiterSettings()
+    dexscreener: SourceSettings = SourceSettings(base_url="https://api.dexscreener.com")
+    geckoterminal: SourceSettings = SourceSettings(base_url="https://api.geckoterminal.com/api/v2")
+    solana_rpc: SourceSettings = SourceSettings(base_url="https://api.mainnet.solana.com", timeout_seconds=10.0)
+
+
+class SnapshotSettings(Section, frozen=True, kw_only=True):
+    """What survives a restart."""
+
+    path: FilePath | None = None
+    """The file to write; null: none is written or read."""
+    interval_seconds: Interval = 30.0
+    """Between writes: what kill -9 loses at most."""
+
+
+class ShutdownSettings(Section, frozen=True, kw_only=True):
+    """What happens after SIGTERM."""
+
+    linger_seconds: Pause = 0.0
+    """How long requests are answered as before. A native sidecar is stopped after the application: none needed."""
+    drain_seconds: Pause = 5.0
+    """How long requests under way may still take; below Kubernetes' default grace of 30 s."""
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """The log on stderr."""
+
+    level: LogLevel = "info"
+    format: LogFormat = "json"
+    """When it is left out: json, or console on a terminal."""
+
+
+class FileSettings(Section, frozen=True, kw_only=True):
+    """The keys of `sidecar.yaml`."""
+
+    api: ApiSettings = ApiSettings()
+    ops: OpsSettings = OpsSettings()
+    popular_file: FilePath = "popular.yaml"
+    """The tokens that are always warm; relative to the settings file."""
+    refresh: RefreshSettings = RefreshSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    cache: CacheSettings = CacheSettings()
+    pricing: PricingSettings = PricingSettings()
+    trending: TrendingSettings = TrendingSettings()
+    sources: SourcesSettings = SourcesSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    log: LogSettings = LogSettings()
+
+
+class Settings(FileSettings, frozen=True, kw_only=True):
+    """All the settings in effect; `Settings()` are the defaults."""
+
+    popular: tuple[PopularToken, ...] = POPULAR
+    """The list in `popular_file`, as read at start."""
+    popular_path: Path | None = None
+    """Where it was read from; None: the built-in list."""
+    written: frozenset[str] = frozenset()
+    """Dotted keys that the file or a flag gave, whatever their value."""
+    from_environment: frozenset[str] = frozenset()
+    """Dotted keys whose value came from `${VAR}`: they are secret."""
+    environment_values: frozenset[str] = frozenset()
+    """What those variables held, as far as it went into free text."""
+
+    def __repr__(self) -> str:
+        return f"Settings({redacted(self)!r})"
+
+
+def redacted(settings: Settings) -> dict[str, Any]:
+    """Return the keys of the file and their values in effect, as nested plain values without secrets."""
+    tree = {name: msgspec.to_builtins(getattr(settings, name)) for name in FileSettings.__struct_fields__}
+    return masked(tree, settings.from_environment)
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Return every literal text that must not be shown, for a `Redactor`. The default base URLs hold none."""
+    secrets = set(settings.environment_values)
+    defaults = SourcesSettings()
+    for name in SourcesSettings.__struct_fields__:
+        base_url = getattr(settings.sources, name).base_url
+        if base_url != getattr(defaults, name).base_url:
+            secrets |= secret_parts(base_url)
+    jupiter = settings.sources.jupiter
+    secrets |= {text for text in (jupiter.api_key, jupiter.api_key_file) if text}
+    return tuple(sorted(text for text in secrets if len(text) >= MIN_SECRET_CHARS))
+
+
+def effective_rpm(name: str, source: SourceSettings, *, has_key: bool) -> int:
+    """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
+    if source.requests_per_minute is not None:
+        return source.requests_per_minute
+    return _KEYED_RPM.get(name, _DEFAULT_RPM[name]) if has_key else _DEFAULT_RPM[name]
+
+
+def read_key_file(path: str | Path) -> str | None:
+    """Return the API key in a file without the white space around it; None when there is none to be had.
+
+    A file that is missing, unreadable, empty, over 4 KiB or not one word of printable ASCII holds no key.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_KEY_FILE_BYTES + 1)
+    except OSError:
+        return None
+    key = content.decode("ascii", "replace").strip()
+    usable = len(content) <= _MAX_KEY_FILE_BYTES and all("!" <= char <= "~" for char in key)
+    return key if key and usable else None

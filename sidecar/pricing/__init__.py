@@ -1,0 +1,1 @@
+"""From quotes and supplies to a market cap: pure functions and what they remember."""

@@ -1,0 +1,1 @@
+"""Which mints are wanted, and how they are refreshed."""

@@ -1,0 +1,85 @@
+"""What a round has heard so far, by mint and source, and whom it need not ask."""
+
+from collections.abc import Iterable, Sequence
+
+from sidecar.clock import now
+from sidecar.errors import UpstreamError
+from sidecar.models import Mint, Parsed, Quote
+from sidecar.pricing.facts import Facts
+from sidecar.pricing.grading import judge
+from sidecar.pricing.supply import believed_supply
+from sidecar.refresh.backoff import Shortfall
+from sidecar.refresh.desk import Desk
+from sidecar.sources import PriceSource
+from sidecar.waiting import in_slices
+
+
+class Hearing:
+    """Answers and failures of one round. None as an answer: the source left the mint out."""
+
+    def __init__(self, desk: Desk, mints: Iterable[Mint]) -> None:
+        self._desk = desk
+        self._asked: set[tuple[str, Mint]] = set()
+        self.answers: dict[Mint, dict[str, Quote | None]] = {mint: {} for mint in mints}
+        self.failures: dict[Mint, dict[str, UpstreamError]] = {mint: {} for mint in self.answers}
+        self.chain_failure: UpstreamError | None = None
+
+    def quotes(self, mint: Mint) -> list[Quote]:
+        """Return the quotes for a mint, in the order of sources."""
+        answers = self.answers[mint]
+        return [quote for one in self._desk.sources if (quote := answers.get(one.name)) is not None]
+
+    def everybody_answered(self, mint: Mint) -> bool:
+        """Tell whether every source has spoken of a mint, or is known to leave it out."""
+        return all(source.name in self.answers[mint] for source in self._desk.sources)
+
+    def was_asked(self, source: PriceSource, mint: Mint) -> bool:
+        """Tell whether a source was asked for a mint in this round, or need not be."""
+        return (source.name, mint) in self._asked
+
+    def is_paused(self, source: PriceSource, mint: Mint) -> bool:
+        """Tell whether not to ask for a mint alone; whose price is being served from this source is asked."""
+        shortfall = self._desk.backoff.shortfall(source.name, mint)
+        if shortfall is None:
+            return False
+        entry = self._desk.cache.get(mint)
+        if entry is None:
+            return shortfall == "omitted"
+        return entry.cap.source != source.name
+
+    def may_ride(self, source: PriceSource, mint: Mint) -> bool:
+        """Tell whether asking a source for a mint could still bring something."""
+        return not self.was_asked(source, mint) and not self.is_paused(source, mint)
+
+    def asks(self, source: PriceSource, mints: Iterable[Mint]) -> None:
+        """Note that a source is being asked."""
+        self._asked.update((source.name, mint) for mint in mints)
+
+    def remembers_omission(self, source: PriceSource, mint: Mint) -> None:
+        """Take the last answer of a source that left the mint out for an answer of now, where it did."""
+        if self._desk.backoff.shortfall(source.name, mint) == "omitted":
+            self.answers[mint][source.name] = None
+            self.asks(source, [mint])
+
+    async def hears(self, source: PriceSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
+        """Take an answer. A mint that is missing from one with unreadable rows counts as failed."""
+        unreadable = UpstreamError(source.name, "schema", "its row could not be read")
+        async for mint in in_slices(mints):
+            quote = answer.value.get(mint)
+            if quote is None and answer.unreadable:
+                self.failures[mint][source.name] = unreadable
+                continue
+            self.answers[mint][source.name] = quote
+            self._desk.backoff.note(source.name, mint, self._shortfall(mint, quote))
+
+    def fails(self, source: PriceSource, mints: Iterable[Mint], error: UpstreamError) -> None:
+        """Take a failure."""
+        for mint in mints:
+            self.failures[mint][source.name] = error
+
+    def _shortfall(self, mint: Mint, quote: Quote | None) -> Shortfall | None:
+        if quote is None or quote.price_usd is None:
+            return "omitted"
+        facts = self._desk.ledger.get(mint) or Facts()
+        supply = believed_supply(facts, now(self._desk.clock))
+        return None if judge(quote, supply, self._desk.policy).grade == "good" else "thin"

@@ -1,0 +1,178 @@
+"""What comes of what a round has heard: a value is published, held, doubted or dropped, and who waits is told."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from sidecar.clock import now
+from sidecar.errors import (
+    McSidecarError,
+    NotAskedError,
+    NotPricedError,
+    OverloadedError,
+    UpstreamUnavailableError,
+)
+from sidecar.memory.cache import Entry
+from sidecar.metrics import LoopName, RefreshOutcome
+from sidecar.models import Mint
+from sidecar.pricing.facts import Facts
+from sidecar.pricing.valuation import Valuation, value, verdict_stands
+from sidecar.refresh.desk import Desk
+from sidecar.refresh.hearing import Hearing
+
+RETRY_AFTER_SECONDS: Final = 5.0
+
+Settled = McSidecarError | None
+"""What came of a mint: None when a market cap is in memory now."""
+
+
+class Settlement:
+    """The outcome of one round, mint by mint. Settling again with more answers starts from the same facts."""
+
+    def __init__(
+        self, desk: Desk, hearing: Hearing, settled: Mapping[Mint, asyncio.Future[Settled]], loop: LoopName
+    ) -> None:
+        self._desk = desk
+        self._hearing = hearing
+        self._settled = settled
+        self._loop = loop
+        self._before: dict[Mint, Facts] = {}
+        self._counted: set[tuple[Mint, str, str]] = set()
+
+    def value(self, mint: Mint, *, more: bool) -> Valuation:
+        """Value a mint from what has been heard; `more`: another source can still be asked."""
+        desk = self._desk
+        current = desk.ledger.get(mint) or Facts()
+        before = self._before.setdefault(mint, current)
+        facts = msgspec.structs.replace(before, chain=current.chain, chain_answered=current.chain_answered)
+        return value(
+            mint,
+            self._hearing.quotes(mint),
+            facts,
+            now=now(desk.clock),
+            policy=desk.policy,
+            more=more,
+            symbol=desk.symbols.get(mint),
+            has_value=desk.cache.get(mint) is not None,
+        )
+
+    def settle(self, mint: Mint, *, pending: bool) -> None:
+        """Settle a mint that the round is for, if it can be; `pending`: an answer for it is still to come."""
+        if self._is_outdated(mint):
+            self._resolve(mint, None, "updated")
+            return
+        result = self.value(mint, more=False)
+        if result.kind in {"priced", "held"}:
+            self._publish(mint, result)
+            self._resolve(mint, None, "updated")
+        elif pending:
+            return
+        elif self._everybody_answered(mint, result):
+            self._publish(mint, result)
+            unpriced = NotPricedError(result.reason) if result.kind == "unpriced" else None
+            self._resolve(mint, unpriced, "not_priced")
+        else:
+            self._let_verdict_lapse(mint)
+            self._desk.schedule.failed(mint, has_value=self._desk.cache.get(mint) is not None)
+            self._resolve(mint, self._failure(mint), "failed")
+
+    def _let_verdict_lapse(self, mint: Mint) -> None:
+        """Serve a value that cannot be refreshed at most at medium once its comparison no longer counts."""
+        entry, facts = self._desk.cache.get(mint), self._desk.ledger.get(mint)
+        if entry is None or entry.cap.confidence != "high" or facts is None:
+            return
+        if not verdict_stands(facts.comparison, now(self._desk.clock)):
+            cap = msgspec.structs.replace(entry.cap, confidence="medium")
+            self._desk.publisher.publish(Entry(cap, entry.received, entry.seen))
+
+    def settle_rider(self, mint: Mint) -> None:
+        """Publish what riding along brought, where nobody else need be asked for it."""
+        if (
+            not any(self._hearing.answers[mint].values())
+            or self._is_outdated(mint)
+            or not self._heard_its_source(mint)
+        ):
+            return
+        result = self.value(mint, more=self._could_ask_more(mint))
+        if result.jump:
+            result = self.value(mint, more=False)
+        if result.kind in {"priced", "held"}:
+            if not self._counted_rider(mint):
+                self._count_token("updated")
+            self._publish(mint, result)
+
+    def _heard_its_source(self, mint: Mint) -> bool:
+        """Tell whether the source behind a fresh value was asked too: riding along with another moves nobody."""
+        entry = self._desk.cache.get(mint)
+        if entry is None or self._desk.clock.monotonic() - entry.received > self._desk.policy.fresh_seconds:
+            return True
+        return entry.cap.source in self._hearing.answers[mint] or entry.cap.source in self._hearing.failures[mint]
+
+    def _could_ask_more(self, mint: Mint) -> bool:
+        return any(self._hearing.may_ride(source, mint) for source in self._desk.sources)
+
+    def _counted_rider(self, mint: Mint) -> bool:
+        mark = (mint, "", "")
+        known = mark in self._counted
+        self._counted.add(mark)
+        return known
+
+    def _is_outdated(self, mint: Mint) -> bool:
+        """Tell whether what is in memory is newer than all that this round has heard."""
+        entry = self._desk.cache.get(mint)
+        newest = max(
+            (quote.received.monotonic for quote in self._hearing.answers[mint].values() if quote), default=None
+        )
+        return entry is not None and newest is not None and entry.received > newest
+
+    def _everybody_answered(self, mint: Mint, result: Valuation) -> bool:
+        """Tell a real answer from a failure (design 4.10): every source that should know has spoken."""
+        if result.lacks_supply:
+            return result.facts.chain_answered is not None
+        return self._hearing.everybody_answered(mint)
+
+    def _publish(self, mint: Mint, result: Valuation) -> None:
+        desk = self._desk
+        desk.ledger.put(mint, result.facts)
+        self._count_refusals(mint, result)
+        if result.kind == "unpriced":
+            desk.publisher.publish_unpriced(mint, result.reason)
+        elif result.cap is not None and result.received is not None:
+            desk.publisher.publish(Entry(result.cap, result.received.monotonic, result.seen))
+        elif (entry := desk.cache.get(mint)) is not None:
+            cap = msgspec.structs.replace(entry.cap, confidence="low")
+            desk.publisher.publish(Entry(cap, entry.received, result.seen))
+        if result.kind == "held":
+            desk.schedule.held(mint)
+        else:
+            desk.schedule.refreshed(mint)
+
+    def _resolve(self, mint: Mint, settled: Settled, outcome: RefreshOutcome) -> None:
+        if not self._settled[mint].done():
+            self._settled[mint].set_result(settled)
+            self._count_token(outcome)
+
+    def _failure(self, mint: Mint) -> McSidecarError:
+        """Say why nobody could answer: 429 when no source had budget, 503 otherwise."""
+        errors = list(self._hearing.failures[mint].values())
+        out_of_budget = [isinstance(error, NotAskedError) and error.reason == "budget" for error in errors]
+        overloaded = len(errors) == len(self._desk.sources) and all(out_of_budget)
+        if self._hearing.chain_failure is not None:
+            errors.append(self._hearing.chain_failure)
+        detail = "; ".join(map(str, errors)) or "the supply of SOL could not be read"
+        waits = [error.retry_after or RETRY_AFTER_SECONDS for error in errors]
+        retry_after = min(waits, default=RETRY_AFTER_SECONDS)
+        if overloaded:
+            return OverloadedError(detail, retry_after=retry_after)
+        return UpstreamUnavailableError(detail, retry_after=retry_after)
+
+    def _count_token(self, outcome: RefreshOutcome) -> None:
+        self._desk.metrics.refresh_tokens.labels(self._loop, outcome).inc()
+
+    def _count_refusals(self, mint: Mint, result: Valuation) -> None:
+        for source, reason in result.refusals:
+            if (mint, source, reason) not in self._counted:
+                self._counted.add((mint, source, reason))
+                self._desk.metrics.rejected_quotes.labels(source, reason).inc()

@@ -1,0 +1,97 @@
+"""What the four loops do, once."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any, Final
+
+from sidecar.errors import UpstreamError
+from sidecar.models import USD1, USDC, USDT, WRAPPED_SOL, Lane, Mint
+from sidecar.refresh.refresher import Refresher
+from sidecar.refresh.schedule import Schedule
+from sidecar.refresh.tracker import Tracker
+from sidecar.sources import TrendingSource
+from sidecar.waiting import in_slices
+
+STABLECOINS: Final = frozenset(
+    {
+        USDC,
+        USDT,
+        USD1,
+        Mint("2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo"),  # PYUSD
+        Mint("2u1tszSeqZ3qBWF3uNGPFc8TzMk2tdiwknnRMWGWjGWH"),  # USDG
+        Mint("USDSwr9ApdHk5bvJKMjzff41FfuX8bSxdKcR81vTwcA"),  # USDS
+        Mint("9zNQRsGLjNKwCUU5Gq5LR8beUCPzQMVMqKAi3SSZh54u"),  # FDUSD
+    }
+)
+NEVER_TRENDING: Final = STABLECOINS | {WRAPPED_SOL}
+
+log = logging.getLogger(__name__)
+
+
+class Steps:
+    """The steps of the loops. Each returns whether it succeeded."""
+
+    def __init__(
+        self,
+        *,
+        tracker: Tracker,
+        schedule: Schedule,
+        refresher: Refresher,
+        trending: Sequence[TrendingSource],
+        tracked_changed: Callable[[], None],
+        statistics: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._tracker = tracker
+        self._schedule = schedule
+        self._refresher = refresher
+        self._trending = trending
+        self._tracked_changed = tracked_changed
+        self._statistics = statistics
+        self._lists: dict[str, list[Mint]] = {}
+
+    async def popular(self) -> bool:
+        """Refresh the popular list; free places in its calls refresh others along."""
+        popular = self._tracker.popular
+        report = await self._refresher.refresh(popular, lane=Lane.POPULAR, loop="popular")
+        return report.failed < len(popular) or not popular
+
+    async def tracked(self) -> bool:
+        """Refresh the tracked mints that are due, most requested first. Nothing due is a success."""
+        mints = await self._due_by_demand()
+        report = await self._refresher.refresh(mints, lane=Lane.TRACKED, loop="tracked")
+        return report.failed < len(mints) or not mints
+
+    async def _due_by_demand(self) -> list[Mint]:
+        requests = {mint: self._tracker.requests(mint) async for mint in in_slices(self._schedule.due(), 500)}
+        return sorted(sorted(requests), key=requests.__getitem__, reverse=True)
+
+    async def trending(self) -> bool:
+        """Ask for the trending lists and fill the free places; a source that fails keeps its last list."""
+        answers = await asyncio.gather(*map(self._list_of, self._trending))
+        if answers and not any(answers):
+            return False
+        lists = [self._lists.get(source.name, []) for source in self._trending]
+        self._tracker.set_trending(interleave(lists))
+        self._tracked_changed()
+        return True
+
+    async def _list_of(self, source: TrendingSource) -> bool:
+        try:
+            answer = await source.trending(Lane.TRACKED)
+        except UpstreamError:
+            return False  # logged and counted by the upstream
+        self._lists[source.name] = answer.value
+        return True
+
+    async def stats(self) -> bool:
+        """Log the statistics."""
+        log.info("statistics", extra=dict(self._statistics()))
+        return True
+
+
+def interleave(lists: Sequence[Sequence[Mint]]) -> list[Mint]:
+    """Merge trending lists rank by rank, each mint once, without SOL and stablecoins."""
+    ranked = chain.from_iterable(zip_longest(*lists))
+    return [mint for mint in dict.fromkeys(ranked) if mint is not None and mint not in NEVER_TRENDING]

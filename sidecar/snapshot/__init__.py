@@ -1,0 +1,1 @@
+"""What is in memory, on disk: so that a restart is warm."""

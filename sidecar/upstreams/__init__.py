@@ -1,0 +1,1 @@
+"""Calling an upstream: the one HTTP client, and what limits it."""

@@ -1,0 +1,1 @@
+"""The two listeners and the command's own requests: routes, checks, connections."""

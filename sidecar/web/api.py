@@ -1,0 +1,212 @@
+"""The application's listener: `/mc`, `/stats`, `/openapi.json`. Handlers read memory; only a miss waits."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from sidecar.errors import InvalidRequestError, McSidecarError, TooManyMintsError
+from sidecar.lookups import Found
+from sidecar.models import Mint
+from sidecar.service import PreCacheService
+from sidecar.web.boundary import LARGEST_BODY_BYTES, boundary, check_size, declare_routes, expect
+from sidecar.web.openapi import DOCUMENT
+from sidecar.web.origin_check import OriginCheck
+
+MOST_MINTS_IN_QUERY: Final = 100
+MOST_MINTS_IN_BODY: Final = 1000
+LARGEST_LIMIT: Final = 1000
+MOST_REQUESTED: Final = 10
+LIST_SETS: Final = ("popular", "tracked", "trending")
+
+_NO_STORE: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+SERVICE: Final = web.AppKey("service", PreCacheService)
+
+
+class _Batch(msgspec.Struct):
+    mints: list[str]
+
+
+def create_api(service: PreCacheService, *, unix_socket: bool) -> web.Application:
+    """Build the application's routes."""
+    check_origin = OriginCheck(service.settings.api.allowed_hosts, any_host=unix_socket)
+
+    def check(request: web.Request) -> None:
+        check_size(request)
+        check_origin(request)
+
+    app = web.Application(middlewares=[boundary(service.metrics.hot, check)], client_max_size=LARGEST_BODY_BYTES)
+    app[SERVICE] = service
+    app.add_routes(
+        [
+            web.get("/mc/{mint:[^/]+}", get_token, expect_handler=expect),
+            web.get("/mc", get_tokens, expect_handler=expect),
+            web.post("/mc", post_tokens, expect_handler=expect),
+            web.get("/stats", get_stats, expect_handler=expect),
+            web.get("/openapi.json", get_description, expect_handler=expect),
+        ]
+    )
+    declare_routes(app, service.metrics.hot)
+    return app
+
+
+async def get_token(request: web.Request) -> web.Response:
+    """Answer for one token, out of memory or after waiting for an upstream."""
+    service = request.app[SERVICE]
+    mint = request.match_info["mint"]
+    explain = bool(request.query_string) and _flag(request, "explain")
+    found = service.lookups.find(mint) or await service.lookups.fetch(mint)
+    response = token_response(service, found)
+    if explain:
+        quotes = msgspec.json.encode(_explained(service, found))
+        response.body = token_body(found)[:-1] + b',"quotes":' + quotes + b"}"
+    return response
+
+
+async def get_tokens(request: web.Request) -> web.Response:
+    """Answer for a list of mints, or for one of the sets that are kept warm."""
+    if "mints" not in request.query:
+        return _list(request)
+    if "set" in request.query:
+        raise InvalidRequestError("set and mints exclude each other")
+    mints = ",".join(request.query.getall("mints")).split(",")
+    if mints == [""]:
+        raise InvalidRequestError("mints is empty; it takes mints separated by commas")
+    return await _many(request, mints, MOST_MINTS_IN_QUERY)
+
+
+async def post_tokens(request: web.Request) -> web.Response:
+    """Answer for the mints in a JSON body."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
+    try:
+        batch = msgspec.json.decode(await _body(request), type=_Batch)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestError(f'the body must be {{"mints": [mint, …]}}: {error}') from error
+    return await _many(request, batch.mints, MOST_MINTS_IN_BODY)
+
+
+async def get_description(_: web.Request) -> web.Response:
+    """Answer with the OpenAPI document."""
+    return web.Response(body=DOCUMENT, headers=_NO_STORE)
+
+
+async def get_stats(request: web.Request) -> web.Response:
+    """Answer with the statistics and the most requested tokens."""
+    service = request.app[SERVICE]
+    tracker, symbols = service.engine.tracker, service.engine.symbols
+    most_requested = [
+        {"mint": mint, "symbol": symbols.get(mint), "requests": tracker.requests(mint)}
+        for mint in tracker.by_demand()[:MOST_REQUESTED]
+        if tracker.requests(mint)
+    ]
+    return _json({**service.get_stats(), "most_requested": most_requested})
+
+
+def token_response(service: PreCacheService, found: Found) -> web.Response:
+    """Build the answer for one token."""
+    return web.Response(body=token_body(found), headers=_cache_headers(service, found))
+
+
+def token_body(found: Found) -> bytes:
+    """Finish a prepared answer: only what changes with time is written now."""
+    return b'%b"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
+        found.entry.body,
+        found.age_seconds,
+        b"true" if found.stale else b"false",
+        b"true" if found.cached else b"false",
+    )
+
+
+def _cache_headers(service: PreCacheService, found: Found) -> dict[str, str]:
+    """Say how fresh the answer is (RFC 9111) and where it came from (RFC 9211)."""
+    max_age, status = int(service.settings.cache.fresh_seconds), "mc-sidecar; hit"
+    if found.stale:
+        max_age, status = 0, "mc-sidecar; hit; detail=stale"
+    if not found.cached:
+        status = "mc-sidecar; fwd=miss"
+    return {
+        hdrs.CONTENT_TYPE: "application/json",
+        hdrs.AGE: str(int(found.age_seconds)),
+        hdrs.CACHE_CONTROL: f"max-age={max_age}",
+        "Cache-Status": status,
+    }
+
+
+async def _many(request: web.Request, mints: list[str], most: int) -> web.Response:
+    if len(mints) > most:
+        raise TooManyMintsError(f"{len(mints)} mints; this route takes at most {most}")
+    found, errors = await request.app[SERVICE].lookups.find_many(mints)
+    tokens = b",".join(b'"%b":%b' % (mint.encode(), token_body(one)) for mint, one in found.items())
+    failures = msgspec.json.encode({mint: _failure(error) for mint, error in errors.items()})
+    return web.Response(body=b'{"tokens":{%b},"errors":%b}' % (tokens, failures), headers=_NO_STORE)
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidRequestError("the body did not arrive whole, or not in its Content-Encoding") from error
+
+
+def _failure(error: McSidecarError) -> dict[str, str]:
+    return {"code": error.code, "detail": error.detail}
+
+
+def _list(request: web.Request) -> web.Response:
+    """Answer with the priced tokens of a set, highest market cap first. Lists count no look-ups."""
+    service = request.app[SERVICE]
+    mints, limit = _set(request, service), _limit(request)
+    found = [one for mint in mints if (one := service.lookups.peek(mint)) is not None]
+    found.sort(key=lambda one: one.entry.cap.market_cap_usd, reverse=True)
+    tokens = [token_body(one) for one in found[:limit]]
+    body = b'{"tokens":[%b],"count":%d}' % (b",".join(tokens), len(tokens))
+    return web.Response(body=body, headers=_NO_STORE)
+
+
+def _set(request: web.Request, service: PreCacheService) -> Iterable[Mint]:
+    name = request.query.get("set", "popular")
+    tracker = service.engine.tracker
+    if name == "popular":
+        return tracker.popular
+    if name == "tracked":
+        return tracker.mints
+    if name == "trending":
+        return tracker.tier("trending")
+    raise InvalidRequestError(f"set must be one of {', '.join(LIST_SETS)}, not {name[:32]!r}")
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(LARGEST_LIMIT))
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0  # noqa: PLR2004 - 1000
+    if not 1 <= limit <= LARGEST_LIMIT:
+        raise InvalidRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}, not {text[:32]!r}")
+    return limit
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    text = request.query.get(name, "false")
+    if text not in {"true", "false"}:
+        raise InvalidRequestError(f"{name} must be true or false, not {text[:32]!r}")
+    return text == "true"
+
+
+def _explained(service: PreCacheService, found: Found) -> list[dict[str, Any]]:
+    now = service.clock.monotonic()
+    return [
+        {
+            "source": quote.source,
+            "price_usd": quote.price_usd,
+            "liquidity_usd": quote.liquidity_usd,
+            "age_seconds": round(now - quote.received_monotonic, 3),
+            "taken": quote.taken,
+            "reason": quote.reason,
+        }
+        for quote in found.entry.seen
+    ]
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), headers=_NO_STORE)
