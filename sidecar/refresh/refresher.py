@@ -23,7 +23,7 @@ GATHER_SECONDS: Final = 0.005
 """How long a miss waits for others to share its calls."""
 GATHER_SCARCE_SECONDS: Final = 0.2
 """Likewise when more than half of the first source's call budget is used up."""
-MOST_ROUNDS: Final = 8
+MOST_ROUNDS: Final = 4
 """Background rounds under way: memory, and what the garbage collector has to look at, stay small."""
 LONGEST_REFRESH_SECONDS: Final = 60.0
 MOST_MISSES: Final = 2000
