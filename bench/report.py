@@ -46,6 +46,20 @@ figures). Requests a second of the fastest are what the generator can ask, not w
 CPU time."""
 
 
+HOW: Final = """\
+* The answer's bytes are made at refresh time; a request adds age and staleness. A token in memory is answered in
+  front of the router, the header fields written with it in one piece (`sidecar/web/shortcut.py`): 40 µs of CPU
+  became 20. Half of what is left is the write to the socket.
+* Metrics of the hot path are plain integers, turned into families when scraped.
+* A full garbage collection with 10,000 tokens stopped the event loop for 130 ms: what is remembered of tokens
+  holds no cycles and is kept out of its way, what exists at the start is frozen. Under 10 ms now.
+* 10,000 tokens are refreshed four rounds at a time and valued three to a turn of the event loop. What is left of
+  the pauses is an answer of 100 rows, parsed in one go, and the choice of who rides along among all that are
+  tracked.
+* Left out: garbage collection switched off or rarer (gained 1 %), and, by their micro-benchmarks at most 2 % each,
+  response headers kept for each second and token and one reading of the clock for each look-up."""
+
+
 def report(results: Results, *, seconds: float, quick: bool) -> str:
     """Return the page in Markdown."""
     parts = [
@@ -59,6 +73,8 @@ def report(results: Results, *, seconds: float, quick: bool) -> str:
         _batch(results),
         "## Memory, CPU, start",
         _rest(results),
+        "## How",
+        HOW,
         "## On what",
         _machine(),
     ]
