@@ -45,7 +45,7 @@ def believed_supply(facts: Facts, now: Instant) -> BelievedSupply:
     """Return the supplies in force now."""
     total, source, on_chain = _total(facts, now)
     circulating = _circulating(facts, now)
-    if circulating is None:
+    if circulating is None or not _is_credible(circulating.value, total):
         return BelievedSupply(total=total, total_source=source, on_chain=on_chain)
     return BelievedSupply(
         total=total,

@@ -82,12 +82,13 @@ def value(
     judged = [judge(quote, supply, policy) for quote in quotes]
     first = chosen = choose(judged)
     jump = first is not None and _is_jump(first, facts, now, policy)
-    if first is not None and jump:
+    doubtful = jump or (first is not None and _is_contradicted_cold(first, judged, facts, now, policy))
+    if first is not None and doubtful:
         chosen = _outvoted(first, judged) or first
-    confirmed = chosen is not None and (not jump or _is_confirmed(chosen, judged))
+    confirmed = chosen is not None and (not doubtful or _is_confirmed(chosen, judged))
     settled = chosen is not None and chosen.grade == "good" and confirmed
     if more and not (settled and supply.for_market_cap is not None):
-        return Valuation(kind="ask", facts=facts, jump=jump and not confirmed)
+        return Valuation(kind="ask", facts=facts, jump=doubtful and not confirmed)
     refusals = [(source, _SUPPLY) for source in refused_supplies]
     refusals += [(entry.quote.source, entry.reason) for entry in judged if entry.reason and entry is not chosen]
     if chosen is None or supply.for_market_cap is None:
@@ -113,9 +114,23 @@ def value(
 
 def _is_jump(chosen: Judged, facts: Facts, now: Instant, policy: Policy) -> bool:
     last = facts.last_good
-    if last is None or now.monotonic - last.received.monotonic >= policy.fresh_seconds:
+    if last is None or not _is_fresh(last, now, policy):
         return False
     return not within(chosen.price, last.value, policy.jump_factor)
+
+
+def _is_fresh(last: Figure, now: Instant, policy: Policy) -> bool:
+    return now.monotonic - last.received.monotonic < policy.fresh_seconds
+
+
+def _is_contradicted_cold(
+    first: Judged, judged: Sequence[Judged], facts: Facts, now: Instant, policy: Policy
+) -> bool:
+    """Tell whether good quotes are a jump apart with no fresh price to say who is right: a third may."""
+    if first.grade != "good" or (facts.last_good is not None and _is_fresh(facts.last_good, now, policy)):
+        return False
+    others = (entry for entry in judged if entry is not first and entry.grade == "good")
+    return any(not within(first.price, entry.price, policy.jump_factor) for entry in others)
 
 
 def _is_confirmed(chosen: Judged, judged: Sequence[Judged]) -> bool:
@@ -126,11 +141,15 @@ def _is_confirmed(chosen: Judged, judged: Sequence[Judged]) -> bool:
 
 
 def _outvoted(chosen: Judged, judged: Sequence[Judged]) -> Judged | None:
-    """Return the quote of two other sources that confirm each other, where nobody confirms the jump."""
+    """Return the quote of two other sources that confirm each other, where nobody confirms the chosen one.
+
+    One of the two at least is good: two thin pools outvote nobody.
+    """
     if _is_confirmed(chosen, judged):
         return None
     others = [entry for entry in judged if entry is not chosen and entry.usable]
-    return next((entry for entry in others if _is_confirmed(entry, others)), None)
+    good = (entry for entry in others if entry.grade == "good")
+    return next((entry for entry in good if _is_confirmed(entry, others)), None)
 
 
 def _confirms_itself(chosen: Judged, facts: Facts) -> bool:

@@ -1,6 +1,7 @@
 """What a round has heard so far, by mint and source, and whom it need not ask."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from sidecar.clock import now
 from sidecar.errors import UpstreamError
@@ -12,6 +13,9 @@ from sidecar.refresh.backoff import Shortfall
 from sidecar.refresh.desk import Desk
 from sidecar.sources import PriceSource
 from sidecar.waiting import in_slices
+
+SOURCES_OF_TOTALS: Final = frozenset({"jupiter", "geckoterminal"})
+"""Who can stand in for the chain; DexScreener tells no supply."""
 
 
 class Hearing:
@@ -32,6 +36,13 @@ class Hearing:
     def everybody_answered(self, mint: Mint) -> bool:
         """Tell whether every source has spoken of a mint, or is known to leave it out."""
         return all(source.name in self.answers[mint] for source in self._desk.sources)
+
+    def all_totals_heard(self, mint: Mint) -> bool:
+        """Tell whether all who could give a total supply have spoken, and reading the chain did not fail."""
+        answers = self.answers[mint]
+        return self.chain_failure is None and all(
+            source.name in answers for source in self._desk.sources if source.name in SOURCES_OF_TOTALS
+        )
 
     def was_asked(self, source: PriceSource, mint: Mint) -> bool:
         """Tell whether a source was asked for a mint in this round, or need not be."""

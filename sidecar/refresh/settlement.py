@@ -130,7 +130,7 @@ class Settlement:
     def _everybody_answered(self, mint: Mint, result: Valuation) -> bool:
         """Tell a real answer from a failure (design 4.10): every source that should know has spoken."""
         if result.lacks_supply:
-            return result.facts.chain_answered is not None
+            return self._desk.supplies.has_answered(mint) and self._hearing.all_totals_heard(mint)
         return self._hearing.everybody_answered(mint)
 
     def _publish(self, mint: Mint, result: Valuation) -> None:

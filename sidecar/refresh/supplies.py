@@ -57,6 +57,11 @@ class SupplyReader:
         now_ = self._clock.monotonic()
         return now_ >= self._sol_not_before and self._age(WRAPPED_SOL) >= self._sol_supply_seconds
 
+    def has_answered(self, mint: Mint) -> bool:
+        """Tell whether the chain has answered for a mint lately: at its last turn or the one before."""
+        interval = self._sol_supply_seconds if mint == WRAPPED_SOL else self._supply_seconds
+        return self._age(mint) <= 2 * interval
+
     async def read(self, mints: Sequence[Mint], lane: Lane) -> UpstreamError | None:
         """Read mints' supplies in one call, topped up in the background. Returns the failure, if it failed."""
         room = self._source.supply_batch_size - len(mints)

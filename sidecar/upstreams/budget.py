@@ -122,14 +122,14 @@ def _free_at(begun: deque[float], limit: int, window: float) -> float:
 class CallSlots:
     """Upstream calls at once, over all sources.
 
-    Background work may use all but one, and one source all but two: what hangs cannot starve the rest. Of a
+    Background work may use all but one, and one source less than half: two that hang cannot starve the rest. Of a
     source's calls, too, background work leaves one to misses.
     """
 
     def __init__(self, max_concurrent: int) -> None:
         self._all = asyncio.Semaphore(max_concurrent)
         self._background = asyncio.Semaphore(max(1, max_concurrent - 1))
-        self._per_source_limit = max(1, max_concurrent - 2)
+        self._per_source_limit = max(1, (max_concurrent - 1) // 2)
         self._per_source: dict[str, asyncio.Semaphore] = {}
         self._background_per_source: dict[str, asyncio.Semaphore] = {}
 

@@ -166,6 +166,12 @@ def test_a_refused_circulating_supply_leaves_the_last_known_in_force() -> None:
     assert (supply.circulating, refused) == (Decimal(60_000), ["jupiter"])
 
 
+def test_a_remembered_circulating_supply_that_the_chain_refutes_is_ignored_too() -> None:
+    facts = msgspec.structs.replace(read(chain(300)), circulating=figure(800))
+    assert believed_supply(facts, at(0)).circulating is None
+    assert believed_supply(msgspec.structs.replace(facts, circulating=figure(303)), at(0)).circulating == 300
+
+
 def test_circulating_is_kept_a_day_so_that_the_basis_does_not_flip() -> None:
     facts = msgspec.structs.replace(read(chain(100_000, seconds=DAY)), circulating=figure(60_000))
     kept = cap_of(valued(dexscreener(2, seconds=DAY), facts=facts, seconds=DAY))

@@ -150,8 +150,21 @@ def test_a_thin_quote_alone_is_served_at_low() -> None:
     assert source_of(jupiter(2, DEAD), dexscreener(2, THIN), gecko(2, DEAD)) == ("dexscreener", "low")
 
 
-def test_a_good_first_quote_never_gives_way() -> None:
-    assert source_of(jupiter(2), dexscreener(4), gecko(4)) == ("jupiter", "medium")
+def test_a_good_first_quote_does_not_give_way_to_one_other_nor_to_others_that_are_close() -> None:
+    assert source_of(jupiter(2), dexscreener(4)) == ("jupiter", "medium")
+    assert source_of(jupiter(2), dexscreener(4), gecko(9)) == ("jupiter", "medium")
+    assert source_of(jupiter(2), dexscreener("2.9"), gecko("2.9")) == ("jupiter", "medium")
+
+
+def test_two_that_confirm_each_other_outvote_a_first_quote_that_is_a_jump_away_while_no_price_is_known() -> None:
+    assert source_of(jupiter(2), dexscreener(4), gecko(4)) == ("dexscreener", "high")
+    assert source_of(jupiter(2), dexscreener(4, THIN), gecko(4)) == ("geckoterminal", "medium")
+    assert source_of(jupiter(2), dexscreener(4, THIN), gecko(4, THIN)) == ("jupiter", "medium")
+
+
+def test_a_third_source_is_asked_when_two_are_a_jump_apart_and_no_price_is_known() -> None:
+    assert valued(jupiter(2), dexscreener("3.1"), facts=KNOWN, more=True).kind == "ask"
+    assert valued(jupiter(2), dexscreener(3), facts=KNOWN, more=True).kind == "priced"
 
 
 # Whether another source is asked

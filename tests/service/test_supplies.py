@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.config.settings import Settings, TrackingSettings
+from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault
+from sidecar.errors import UpstreamUnavailableError
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import BONK, JUP, PRICED, SOL
 
@@ -154,3 +155,32 @@ async def test_market_caps_are_the_price_times_the_supply() -> None:
                 supply = cap.circulating_supply if cap.basis == "circulating" else cap.total_supply
                 assert cap.market_cap_usd == pytest.approx(cap.price_usd * (supply or 0), rel=1e-9)
         assert (await rig.service.get(BONK)).cached
+
+
+ONLY_DEXSCREENER = Settings(
+    tracking=TrackingSettings(trending_tokens=0), pricing=PricingSettings(sources=("dexscreener",))
+)
+
+
+async def test_a_price_without_a_supply_is_a_failure_while_the_chain_fails() -> None:
+    async with running(ONLY_DEXSCREENER, prepare=without_a_chain) as rig:
+        await rig.run_for(10)
+        assert isinstance(await rig.outcome(JUP), UpstreamUnavailableError)
+        rig.market.faults["solana_rpc"] = None
+        await rig.run_for(60)
+        assert (await rig.service.get(JUP)).supply_source == "solana_rpc"
+
+
+async def test_a_price_without_a_supply_is_a_failure_while_a_source_that_could_tell_one_fails() -> None:
+    def prepare(market: WatchedMarket) -> None:
+        market.forget("solana_rpc", JUP)
+        for source in ("jupiter", "geckoterminal"):
+            market.faults[source] = Fault(kind="status", status=503)
+
+    async with running(QUIET, prepare=prepare) as rig:
+        await rig.run_for(10)
+        assert isinstance(await rig.outcome(JUP), UpstreamUnavailableError)
+        rig.market.faults["jupiter"] = None
+        await rig.run_for(80)
+        cap = await rig.service.get(JUP)
+        assert (cap.supply_source, cap.confidence) == ("jupiter", "low")
