@@ -54,9 +54,9 @@ class _Token(msgspec.Struct):
     relationships: _TokenPools | None = None
 
     def pool_ids(self) -> list[str]:
-        """Return the ids of the token's top pools, none when they are not said."""
+        """Return the ids of the token's top pools, each once, none when they are not said."""
         pools = self.relationships.top_pools if self.relationships else None
-        return [ref.id for ref in pools.data or []] if pools else []
+        return list(dict.fromkeys(ref.id for ref in pools.data or [])) if pools else []
 
 
 class _Sides(msgspec.Struct):
@@ -64,9 +64,20 @@ class _Sides(msgspec.Struct):
     quote_token: _One
 
 
+class _PoolFigures(msgspec.Struct):
+    """USD on both sides of a pool."""
+
+    reserve_in_usd: Decimal | None = None
+
+
 class _Pool(msgspec.Struct):
     id: str
     relationships: _Sides
+    attributes: _PoolFigures | None = None
+
+    def reserve(self) -> Decimal | None:
+        """Return the USD in the pool, None when unknown."""
+        return wire.liquidity(self.attributes.reserve_in_usd if self.attributes else None)
 
 
 class _BaseSide(msgspec.Struct):
@@ -140,6 +151,7 @@ def _quote(wanted: Collection[Mint], pools: Mapping[str, _Pool], received: Insta
     mint = Mint(said.address)
     if mint not in wanted:
         return None
+    liquidity, trusted = _liquidity(token, [pools[pool] for pool in token.pool_ids() if pool in pools])
     # What is wrapped on Solana is not SOL's supply.
     supply = None if mint == WRAPPED_SOL else wire.total_supply(said.normalized_total_supply)
     return Quote(
@@ -147,16 +159,26 @@ def _quote(wanted: Collection[Mint], pools: Mapping[str, _Pool], received: Insta
         mint=mint,
         received=received,
         price_usd=wire.price(said.price_usd),
-        liquidity_usd=wire.liquidity(said.total_reserve_in_usd),
+        liquidity_usd=liquidity,
         symbol=wire.symbol(said.symbol),
         total_supply=supply,
-        trusted=_trusted(mint, [pools[pool] for pool in token.pool_ids() if pool in pools]),
+        trusted=trusted,
     )
 
 
-def _trusted(mint: Mint, pools: Sequence[_Pool]) -> bool:
-    """Return whether a pool has a trusted token on its other side; with no pool known there is nothing to hold."""
-    return not pools or any(_other_side(mint, pool) in TRUSTED_QUOTE_MINTS for pool in pools)
+def _liquidity(token: _Token, pools: Sequence[_Pool]) -> tuple[Decimal | None, bool]:
+    """Return the USD that hold the price, and whether they are trusted.
+
+    The reported total adds up all pools, and whoever makes a token also makes the price of its junk pool: next to
+    a trusted pool only trusted ones count. With no pool known there is nothing to hold against the total.
+    """
+    mint = Mint(token.attributes.address)
+    reported = wire.liquidity(token.attributes.total_reserve_in_usd)
+    trusted = [pool for pool in pools if _other_side(mint, pool) in TRUSTED_QUOTE_MINTS]
+    if not trusted:
+        return reported, not pools
+    known = [reserve for pool in trusted if (reserve := pool.reserve()) is not None]
+    return (sum(known, Decimal()) if known else None), True
 
 
 def _other_side(mint: Mint, pool: _Pool) -> str:

@@ -37,12 +37,12 @@ def token(mint: str = ALPHA, pools: list[str] | None = None, **changes: Any) -> 
     }
 
 
-def pool(name: str, base: str, quote: str) -> dict[str, Any]:
+def pool(name: str, base: str, quote: str, reserve: object = None) -> dict[str, Any]:
     sides = {"base_token": base, "quote_token": quote}
     return {
         "id": name,
         "type": "pool",
-        "attributes": {"reserve_in_usd": None},
+        "attributes": {"reserve_in_usd": reserve},
         "relationships": {
             side: {"data": {"id": f"solana_{mint}", "type": "token"}} for side, mint in sides.items()
         },
@@ -103,6 +103,32 @@ def test_liquidity_is_trusted_unless_every_known_top_pool_is_against_junk(
     pools: list[object] | None, *, trusted: bool
 ) -> None:
     assert quote_of(token(pools=["p", "q"]), included=pools).trusted is trusted
+
+
+@pytest.mark.parametrize(
+    ("pools", "liquidity"),
+    [
+        ([pool("p", ALPHA, JUNK, "2200000000"), pool("q", ALPHA, WRAPPED_SOL, "10.25")], "10.25"),
+        ([pool("p", ALPHA, USDC, "30000.5"), pool("q", WRAPPED_SOL, ALPHA, 1200)], "31200.5"),
+        ([pool("p", ALPHA, USDC, "30000.5"), pool("q", ALPHA, WRAPPED_SOL, None)], "30000.5"),
+        ([pool("p", ALPHA, USDC, "0.0"), pool("q", ALPHA, JUNK, "7000")], "0"),
+        ([pool("p", ALPHA, USDC, None), pool("q", ALPHA, JUNK, "7000")], None),
+        ([pool("p", ALPHA, USDC, "-3"), pool("q", ALPHA, JUNK, "7000")], None),
+        ([pool("p", ALPHA, USDC) | {"attributes": None}], None),
+        ([pool("p", ALPHA, JUNK, "7000")], "41000.125"),
+        ([pool("another token's", ALPHA, USDC, "7000")], "41000.125"),
+    ],
+)
+def test_next_to_a_trusted_pool_only_the_reserves_of_trusted_pools_count(
+    pools: list[object], liquidity: str | None
+) -> None:
+    quote = quote_of(token(pools=["p", "q"]), included=pools)
+    assert quote.liquidity_usd == (None if liquidity is None else Decimal(liquidity))
+
+
+def test_a_pool_that_is_named_twice_counts_once() -> None:
+    quote = quote_of(token(pools=["p", "p"]), included=[pool("p", ALPHA, USDC, "9000")])
+    assert (quote.liquidity_usd, quote.trusted) == (Decimal(9000), True)
 
 
 def test_rows_nobody_asked_for_are_left_out() -> None:
