@@ -19,6 +19,8 @@ from sidecar.upstreams.upstream import Upstream
 
 NAME: Final = "dexscreener"
 _CHAIN: Final = "solana"
+_DEAD_BELOW_USD: Final = 100
+"""USD in a pool under which its price is only what somebody left behind: the default floor of liquidity."""
 
 
 class _Base(msgspec.Struct):
@@ -142,7 +144,8 @@ def _quote_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Ite
         )
 
 
-def _rank(quote: Quote) -> tuple[bool, bool, bool, Decimal]:
-    """Order a mint's quotes: its own pair, with a price, against a trusted token, the deepest pool."""
+def _rank(quote: Quote) -> tuple[bool, bool, bool, bool, Decimal]:
+    """Order a mint's quotes: its own pair, with a price, in a pool not known to be dead, trusted, the deepest."""
     depth = Decimal(-1) if quote.liquidity_usd is None else quote.liquidity_usd
-    return not quote.quote_side, quote.price_usd is not None, quote.trusted, depth
+    alive = not 0 <= depth < _DEAD_BELOW_USD
+    return not quote.quote_side, quote.price_usd is not None, alive, quote.trusted, depth

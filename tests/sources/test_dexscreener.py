@@ -107,6 +107,17 @@ def test_a_pool_against_a_trusted_token_beats_a_deeper_one_against_junk() -> Non
     assert (quote.price_usd, quote.trusted) == (Decimal(2), True)
 
 
+@pytest.mark.parametrize(("usd", "price"), [(0, 9), (99.99, 9), (100, 2), (None, 2)])
+def test_a_trusted_pool_known_to_be_dead_loses_to_a_live_one(usd: object, price: int) -> None:
+    parsed = parse(pair(price="2", usd=usd), pair(quote=JUNK, price="9", usd=50_000))
+    assert parsed.value[ALPHA].price_usd == price
+
+
+def test_a_dead_pool_loses_to_one_of_unknown_depth() -> None:
+    parsed = parse(pair(price="2", usd=99), pair(price="9", usd=None))
+    assert parsed.value[ALPHA].price_usd == 9
+
+
 def test_a_pool_with_a_price_beats_a_deeper_one_without() -> None:
     parsed = parse(pair(price=None, usd=9_000_000), pair(quote=JUNK, price="4", usd=1))
     assert parsed.value[ALPHA].price_usd == 4
