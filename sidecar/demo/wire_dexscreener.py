@@ -89,7 +89,7 @@ def _money(market: Market, token: Token, base: Token) -> Row:
         half = token.liquidity_usd / 2
         row["liquidity"] = {
             "usd": round(token.liquidity_usd, 2),
-            "base": round(half / usd),
+            "base": round(half / usd) if usd else 0,
             "quote": round(half, 2),
         }
     if token.usd_quoted:
