@@ -135,7 +135,7 @@ class Snapshots:
         except FileNotFoundError:
             log.info("no snapshot to start from", extra=extra)
         except OSError as error:
-            log.warning("snapshot not read", extra={**extra, "error": _reason(error)})
+            log.warning("snapshot not read", extra={**extra, "error": _reason(error), **await self._set_aside()})
         except SnapshotError as error:
             log.warning("snapshot refused", extra={**extra, "error": str(error), **await self._set_aside()})
         except Exception:
@@ -147,7 +147,10 @@ class Snapshots:
         return decode(read(self._path, self.max_bytes))
 
     async def _set_aside(self) -> dict[str, str]:
-        """Keep a file that cannot be used for whoever wants to know why. Returns where, or why it is not there."""
+        """Keep what cannot be used for whoever wants to know why: the next save would overwrite it, or fail.
+
+        Returns where it is kept, or why it is not.
+        """
         try:
             return {"kept_as": str(await self._in_thread(partial(set_aside, self._path)))}
         except OSError as error:

@@ -2,6 +2,7 @@
 import errno
 import logging
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,12 +99,49 @@ async def test_what_cannot_be_set_aside_is_left_there(
     assert path.exists()
 
 
-async def test_what_cannot_be_read_is_left_there_with_one_warning(
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+async def test_what_is_no_regular_file_is_set_aside_with_one_warning_so_that_saves_work(
+    path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None]
+) -> None:
+    make(path)
+    kind = stat.S_IFMT(path.stat().st_mode)
+    async with next_life(settings_for(path)) as one:
+        assert told(caplog) == [("WARNING", "snapshot not read", "is not a regular file")]
+        assert caplog.records[0].__dict__["kept_as"] == f"{path}.rejected"
+        assert await one.snapshots.save()
+    assert stat.S_IFMT(Path(f"{path}.rejected").stat().st_mode) == kind
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+async def test_a_good_snapshot_that_cannot_be_read_at_the_moment_is_not_overwritten(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    async with life(settings_for(path)) as one:
+        one.hold(A)
+        await one.snapshots.save()
+    good = path.read_bytes()
+    caplog.clear()
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(snapshot, "read", refuse)
+    async with next_life(settings_for(path)) as one:
+        assert told(caplog) == [("WARNING", "snapshot not read", os.strerror(code))]
+        assert await one.snapshots.save()
+    assert Path(f"{path}.rejected").read_bytes() == good
+    assert path.read_bytes() != good
+
+
+async def test_what_can_neither_be_read_nor_set_aside_is_left_there_with_one_warning(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.mkdir()
+    Path(f"{path}.rejected").write_bytes(b"a folder does not replace a file")
     async with next_life(settings_for(path)):
         assert told(caplog) == [("WARNING", "snapshot not read", "is not a regular file")]
+        assert caplog.records[0].__dict__["not_kept"] == "Not a directory"
     assert path.is_dir()
 
 
