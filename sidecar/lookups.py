@@ -17,10 +17,12 @@ from sidecar.errors import (
 from sidecar.memory.cache import Entry
 from sidecar.metrics import LookupResult
 from sidecar.models import MarketCap, Mint, parse_mint
-from sidecar.waiting import wait_within
+from sidecar.waiting import in_slices, wait_within
 
 ASK_AGAIN_SECONDS: Final = 10.0
 """How often look-ups of a stale token may cause a refresh of it."""
+MINTS_A_TURN: Final = 50
+"""How many mints of a batch are dealt with between two turns of the event loop."""
 
 
 class Found(NamedTuple):
@@ -84,7 +86,7 @@ class Lookups:
         """Look up several tokens, each once."""
         found: dict[str, Found] = {}
         missing: list[str] = []
-        for mint in dict.fromkeys(mints):
+        async for mint in in_slices(dict.fromkeys(mints), MINTS_A_TURN):
             if (one := self.find(mint)) is not None:
                 found[mint] = one
             else:
@@ -97,7 +99,7 @@ class Lookups:
     async def _fetch_many(self, mints: Iterable[str]) -> tuple[dict[str, Found], dict[str, McSidecarError]]:
         errors: dict[str, McSidecarError] = {}
         unknown: list[Mint] = []
-        for text in mints:
+        async for text in in_slices(mints, MINTS_A_TURN):
             try:
                 mint = self._unpriced_checked(text)
             except (InvalidMintError, NotPricedError) as error:
@@ -107,13 +109,13 @@ class Lookups:
         futures = self._engine.refresher.ask(unknown)
         await wait_within(futures.values(), self._deadline_seconds, self._clock)
         found: dict[str, Found] = {}
-        for mint, future in futures.items():
+        async for mint, future in in_slices(futures.items(), MINTS_A_TURN):
             settled = future.result() if future.done() else _too_late()
             if (one := self._found_after_waiting(mint)) is not None:
                 found[mint] = one
             else:
                 errors[mint] = settled or UpstreamUnavailableError("no room in memory", retry_after=1)
-        for text, failure in errors.items():
+        async for text, failure in in_slices(errors.items(), MINTS_A_TURN):
             self._count_failure(text, failure)
         return found, errors
 

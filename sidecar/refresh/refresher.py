@@ -79,8 +79,16 @@ class Refresher:
         """Fetch mints that somebody waits for. Each future gets what came of its mint, never an exception."""
         room = min(MOST_MISSES - self._misses, self._capacity() - len(self._waiting))
         futures = {}
+        refusal: McSidecarError | None = None
         for mint in mints:
-            futures[mint] = self._under_way(mint) or self._queue(mint, has_room=room > 0)
+            future = self._under_way(mint)
+            if future is None and room > 0 and not self._stopped:
+                future = self._queue(mint)
+            elif future is None:
+                refusal = refusal or self._refusal()  # once for all: a flood is refused a thousand at a time
+                future = _new_future()
+                future.set_result(refusal)
+            futures[mint] = future
             room -= 1
         return futures
 
@@ -102,11 +110,8 @@ class Refresher:
             return round_.settled[mint]
         return self._waiting.get(mint)
 
-    def _queue(self, mint: Mint, *, has_room: bool) -> Future:
+    def _queue(self, mint: Mint) -> Future:
         future = _new_future()
-        if self._stopped or not has_room:
-            future.set_result(_stopping() if self._stopped else self._refusal())
-            return future
         self._misses += 1
         future.add_done_callback(self._miss_settled)
         self._waiting[mint] = future
@@ -127,6 +132,8 @@ class Refresher:
 
     def _refusal(self) -> McSidecarError:
         """Say why a miss is refused at once."""
+        if self._stopped:
+            return _stopping()
         retry_after = min(upstream.retry_in(Lane.MISS) for upstream in self._upstreams)
         broken = [upstream.name for upstream in self._upstreams if upstream.breaker.retry_in()]
         if broken:
@@ -153,7 +160,7 @@ class Refresher:
         started, metrics = self._desk.clock.monotonic(), self._desk.metrics
         results = await _results(futures)
         metrics.refresh_duration.labels("miss").observe(self._desk.clock.monotonic() - started)
-        if any(result is None for result in results):
+        if any(result is None or isinstance(result, NotPricedError) for result in results):
             metrics.refresh_last_success.labels("miss").set(self._desk.clock.time())
 
     def _gather_seconds(self) -> float:

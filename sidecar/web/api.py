@@ -7,9 +7,10 @@ import msgspec
 from aiohttp import hdrs, web
 
 from sidecar.errors import InvalidRequestError, McSidecarError, TooManyMintsError
-from sidecar.lookups import Found
+from sidecar.lookups import MINTS_A_TURN, Found
 from sidecar.models import Mint
 from sidecar.service import PreCacheService
+from sidecar.waiting import in_slices
 from sidecar.web.boundary import LARGEST_BODY_BYTES, boundary, check_size, declare_routes, expect
 from sidecar.web.openapi import DOCUMENT
 from sidecar.web.origin_check import OriginCheck
@@ -139,9 +140,11 @@ async def _many(request: web.Request, mints: list[str], most: int) -> web.Respon
     if len(mints) > most:
         raise TooManyMintsError(f"{len(mints)} mints; this route takes at most {most}")
     found, errors = await request.app[SERVICE].lookups.find_many(mints)
-    tokens = b",".join(b'"%b":%b' % (mint.encode(), token_body(one)) for mint, one in found.items())
-    failures = msgspec.json.encode({mint: _failure(error) for mint, error in errors.items()})
-    return web.Response(body=b'{"tokens":{%b},"errors":%b}' % (tokens, failures), headers=_NO_STORE)
+    slices = in_slices(found.items(), MINTS_A_TURN)
+    tokens = b",".join([b'"%b":%b' % (mint.encode(), token_body(one)) async for mint, one in slices])
+    failures = {mint: _failure(error) async for mint, error in in_slices(errors.items(), MINTS_A_TURN)}
+    body = b'{"tokens":{%b},"errors":%b}' % (tokens, msgspec.json.encode(failures))
+    return web.Response(body=body, headers=_NO_STORE)
 
 
 async def _body(request: web.Request) -> bytes:

@@ -1,8 +1,20 @@
 import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import pytest
+
+from sidecar import lookups
 from sidecar.demo import Fault
+from sidecar.lookups import Lookups
+from sidecar.models import Mint
+from sidecar.refresh.refresher import Refresher
+from sidecar.web import api
 from tests.http.serving import BONK, JUP, SOL, STSOL, Site, serving
 from tests.running import WatchedMarket
+from tests.service.tokens import nobodys
 
 
 async def test_a_batch_answers_each_mint_in_tokens_or_in_errors(site: Site) -> None:
@@ -118,3 +130,57 @@ async def test_what_the_budget_cannot_serve_is_overloaded() -> None:
     assert batch.json["errors"][SOL]["code"] == "overloaded"
     assert (one.status, one.json["code"], one.json["mint"]) == (429, "overloaded", SOL)
     assert int(one.headers["Retry-After"]) >= 30
+
+
+@contextmanager
+def calls_per_turn(
+    monkeypatch: pytest.MonkeyPatch, *names: tuple[object, str]
+) -> Iterator[Counter[tuple[str, int]]]:
+    """Count the calls of these functions by their name and the turn of the event loop."""
+    loop, turn = asyncio.get_running_loop(), 0
+    counts: Counter[tuple[str, int]] = Counter()
+    handle: asyncio.Handle
+
+    def next_turn() -> None:
+        nonlocal turn, handle
+        turn += 1
+        handle = loop.call_soon(next_turn)
+
+    def counted(name: str, whole: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            counts[name, turn] += 1
+            return whole(*arguments)
+
+        return call
+
+    handle = loop.call_soon(next_turn)
+    for owner, name in names:
+        monkeypatch.setattr(owner, name, counted(name, getattr(owner, name)))
+    yield counts
+    handle.cancel()
+
+
+async def test_others_have_their_turn_while_a_flood_of_misses_is_refused_for_one_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    each = [(Lookups, "find"), (lookups, "parse_mint"), (Lookups, "_count_failure"), (api, "_failure")]
+    async with serving() as site:
+        monkeypatch.setattr(Refresher, "_capacity", lambda _: 0)
+        with calls_per_turn(monkeypatch, *each, (Refresher, "_refusal")) as counts:
+            answer = await site.post(nobodys(1000))
+
+    assert {error["code"] for error in answer.json["errors"].values()} == {"overloaded"}
+    for _, name in each:
+        assert [counts[one] for one in counts if one[0] == name] == [50] * 20, name
+    assert [counts[one] for one in counts if one[0] == "_refusal"] == [1]
+
+
+async def test_others_have_their_turn_while_a_large_answer_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as site:
+        found = site.sidecar.service.lookups.peek(Mint(SOL))
+        monkeypatch.setattr(Lookups, "find", lambda *_: found)
+        with calls_per_turn(monkeypatch, (api, "token_body")) as counts:
+            answer = await site.post(nobodys(1000))
+
+    assert len(answer.json["tokens"]) == 1000
+    assert list(counts.values()) == [50] * 20
