@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Any
 from sidecar.version import __version__
 
 if TYPE_CHECKING:
+    from sidecar.config import Settings
     from sidecar.embedding import get_precache_service, start_precache_service, stop_precache_service
+    from sidecar.errors import McSidecarError
+    from sidecar.models import MarketCap
     from sidecar.service import PreCacheService
 
 __all__ = [
+    "MarketCap",
+    "McSidecarError",
     "PreCacheService",
+    "Settings",
     "__version__",
     "get_precache_service",
     "start_precache_service",

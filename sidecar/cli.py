@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from sidecar.clock import SystemClock
 from sidecar.config.file import load_settings
 from sidecar.config.mounted import CONFIG_VARIABLE, check_names, popular_file, settings_file
@@ -19,6 +21,7 @@ from sidecar.config.redaction import Redactor
 from sidecar.config.settings import OpsSettings, Settings, secrets_of
 from sidecar.config.yaml_file import scalar
 from sidecar.errors import SettingsError
+from sidecar.signals import release
 from sidecar.version import __version__
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 BAD_SETTINGS: Final = 2
 FAILED: Final = 1
+
+_HANDLING_SIGNALS: Final = frozenset({"serve", "demo"})
+"""Signals that came early wait for these; they end the other commands."""
 
 _OVERRIDES: Final = {
     "log_level": "log.level",
@@ -42,10 +48,13 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 for a failure, 2 for settings that cannot be used."""
     options = _parser().parse_args(arguments)
+    command = options.command or "serve"
+    if command not in _HANDLING_SIGNALS:
+        release()
     given = {key: getattr(options, name) for name, key in _OVERRIDES.items() if hasattr(options, name)}
     overrides = {key: scalar(value) if isinstance(value, str) else value for key, value in given.items()}
     try:
-        return _COMMANDS[options.command or "serve"](options, overrides)
+        return _COMMANDS[command](options, overrides)
     except SettingsError as error:
         for mistake in error.mistakes:
             sys.stderr.write(f"mc-sidecar: {mistake}\n")
@@ -173,6 +182,7 @@ async def _serving(settings: Settings, file: Path | None) -> int:
     redactor = Redactor(secrets_of(settings))
     log_format = format_in_effect(settings, terminal=sys.stderr.isatty())
     configure_logging(settings.log.level, log_format, redactor)
+    settings = replace(settings, log=replace(settings.log, format=log_format))
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         _handle_signals(stop, stack)
@@ -200,6 +210,7 @@ def _handle_signals(stop: asyncio.Event, stack: AsyncExitStack) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_now_or_in_order, number)
         stack.callback(loop.remove_signal_handler, number)
+        release(number)
 
 
 def _reload_on_hangup(service: "PreCacheService", stack: AsyncExitStack) -> None:
@@ -214,6 +225,7 @@ def _reload_on_hangup(service: "PreCacheService", stack: AsyncExitStack) -> None
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+    release(signal.SIGHUP)
 
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Mapping[str, Any]], int]]] = {

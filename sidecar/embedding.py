@@ -6,8 +6,19 @@ from pathlib import Path
 from sidecar.config.file import load_settings
 from sidecar.config.rules import contradictions
 from sidecar.config.settings import Settings
-from sidecar.errors import SettingsError
+from sidecar.errors import McSidecarError, SettingsError
+from sidecar.models import MarketCap
 from sidecar.service import PreCacheService
+
+__all__ = [
+    "MarketCap",
+    "McSidecarError",
+    "PreCacheService",
+    "Settings",
+    "get_precache_service",
+    "start_precache_service",
+    "stop_precache_service",
+]
 
 _service: PreCacheService | None = None
 

@@ -42,7 +42,7 @@ def load_settings(
     popular: tuple[PopularToken, ...] = ()
     popular_path: Path | None = None
     if with_popular:
-        popular, popular_path = _popular(file_settings, Path() if path is None else path.parent, reading)
+        popular, popular_path = _popular(file_settings, None if path is None else path.parent, reading)
     settings = Settings(
         **{name: getattr(file_settings, name) for name in FileSettings.__struct_fields__},
         popular=popular,
@@ -152,11 +152,15 @@ def _kinds(info: types.Type) -> set[type[types.Type]]:
 
 
 def _popular(
-    settings: FileSettings, directory: Path, reading: _Reading
+    settings: FileSettings, directory: Path | None, reading: _Reading
 ) -> tuple[tuple[PopularToken, ...], Path | None]:
-    """Return the popular list and where it is; the built-in one when no file is named and none is there."""
-    path = directory / settings.popular_file
-    if "popular_file" in reading.mistaken or ("popular_file" not in reading.written and _is_missing(path)):
+    """Return the popular list and where it is; the built-in one when no file is named and none is there.
+
+    Without a settings file, `directory` None, a file of that name that happens to be about is none of ours.
+    """
+    path = (directory or Path()) / settings.popular_file
+    is_ours = "popular_file" in reading.written or (directory is not None and not _is_missing(path))
+    if "popular_file" in reading.mistaken or not is_ours:
         return POPULAR, None
     limit = _MOST_TOKENS if "tracking.max_tokens" in reading.mistaken else settings.tracking.max_tokens
     try:

@@ -6,6 +6,7 @@ The text under an attribute gives its unit and the reason for its default. `conf
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -254,6 +255,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
         base_url = getattr(settings.sources, name).base_url
         if base_url != getattr(defaults, name).base_url:
             secrets |= secret_parts(base_url)
+        if f"sources.{name}.base_url" in settings.from_environment:
+            secrets |= {part for part in (urlsplit(base_url).hostname, urlsplit(base_url).netloc) if part}
     jupiter = settings.sources.jupiter
     secrets |= {text for text in (jupiter.api_key, jupiter.api_key_file) if text}
     return tuple(sorted(text for text in secrets if len(text) >= MIN_SECRET_CHARS))

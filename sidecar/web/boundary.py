@@ -21,6 +21,8 @@ PARSER_LIMIT_BYTES: Final = 64 * 1024
 """What the HTTP parser takes of one line or field; above it aiohttp answers with a plain 400."""
 UNMATCHED: Final = "unmatched"
 
+_METHOD_NOT_ALLOWED: Final = 405
+
 _HTTP_PROBLEMS: Final = {
     404: ("not_found", "No such route"),
     405: ("method_not_allowed", "Method not allowed"),
@@ -40,8 +42,7 @@ def boundary(hot: HotCounters, check: Check) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.perf_counter()
-        status = 500
+        started, route, status = time.perf_counter(), template(request), 500
         try:
             check(request)
             response = await handler(request)
@@ -51,17 +52,18 @@ def boundary(hot: HotCounters, check: Check) -> Middleware:
             return problem_of(error, request.match_info.get("mint"))
         except web.HTTPException as error:
             status = error.status
+            route = await _template_of_path(request) if status == _METHOD_NOT_ALLOWED else route
             return problem_of_http(error)
         except (web.RequestPayloadError, ConnectionResetError):  # no bug of ours: the client's, or it went away
             status = 400
             return problem(400, "invalid_request", "Invalid request", "the body is not whole")
         except Exception:
-            log.exception("a request failed", extra={"route": template(request)})
+            log.exception("a request failed", extra={"route": route})
             return problem(500, "internal", "Internal error", "a bug; the log says more")
         else:
             return response
         finally:
-            hot.route(template(request)).record(status, time.perf_counter() - started)
+            hot.route(route).record(status, time.perf_counter() - started)
 
     return middleware
 
@@ -70,6 +72,7 @@ def declare_routes(app: web.Application, hot: HotCounters) -> None:
     """Let the metrics show every route from the start, with nothing answered yet."""
     for resource in app.router.resources():
         hot.route(resource.canonical).statuses.setdefault(200, 0)
+    hot.route(UNMATCHED).statuses.setdefault(404, 0)
 
 
 async def expect(request: web.Request) -> None:
@@ -86,6 +89,15 @@ def template(request: web.Request) -> str:
     """Return the route's template: a label that requests cannot make up."""
     resource = request.match_info.route.resource
     return UNMATCHED if resource is None else resource.canonical
+
+
+async def _template_of_path(request: web.Request) -> str:
+    """Return the template of a path that is a route's, whatever the method."""
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        if methods:
+            return resource.canonical
+    return UNMATCHED
 
 
 def check_size(request: web.Request) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from sidecar.config.file import load_settings
 from sidecar.config.popular import POPULAR, PopularToken
-from sidecar.config.settings import ApiSettings, FileSettings, Section, Settings
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import ApiSettings, FileSettings, Section, Settings, secrets_of
 from sidecar.errors import SettingsError
 from sidecar.models import Mint
 from tests.config.mistakes import BAD_SETTINGS
@@ -236,3 +237,24 @@ def test_a_wrong_max_tokens_does_not_make_the_popular_list_wrong_too(tmp_path: P
     assert mistakes(tmp_path, "tracking: {max_tokens: 10}") == [
         f"{tmp_path}/popular.yaml: tokens: must be at most tracking.max_tokens (10), not 11"
     ]
+
+
+def test_without_a_settings_file_no_popular_list_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "popular.yaml").write_text("albums: [x]")
+    settings = load_settings(None, environ={})
+    assert (settings.popular, settings.popular_path) == (POPULAR, None)
+    (tmp_path / "mine.yaml").write_text("tokens: []")
+    settings = load_settings(None, environ={}, overrides={"popular_file": "mine.yaml"})
+    assert (settings.popular, settings.popular_path) == ((), Path("mine.yaml"))
+
+
+def test_the_host_of_a_url_that_came_from_a_variable_is_secret_too(tmp_path: Path) -> None:
+    text = "sources: {solana_rpc: {base_url: '${RPC}'}}"
+    settings = load(tmp_path, text, {"RPC": "http://account-name.rpc.example:8899/path"})
+    masked = Redactor(secrets_of(settings)).redact(
+        "Cannot connect to host account-name.rpc.example:8899 ssl:default"
+    )
+    assert masked == "Cannot connect to host *** ssl:default"

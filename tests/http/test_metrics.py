@@ -58,7 +58,7 @@ LABELS: Final = {
     "upstream_budget_wait_seconds_total": {("source", one) for one in SOURCE},
     "upstream_request_duration_seconds_count": {("source", one) for one in SOURCE},
     "refresh_duration_seconds_count": {("loop", one) for one in LOOP},
-    "http_request_duration_seconds_count": {("route", one) for one in ROUTES},
+    "http_request_duration_seconds_count": {("route", one) for one in (*ROUTES, "unmatched")},
 }
 
 Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
@@ -98,7 +98,8 @@ async def test_every_metric_and_every_known_label_value_is_there_from_the_start(
     )
     assert set(samples["upstream_requests_total"]) == _pairs("source", SOURCE, "outcome", UPSTREAM)
     assert set(samples["rejected_quotes_total"]) == _pairs("source", SOURCE, "reason", REFUSAL)
-    assert set(samples["http_requests_total"]) == _pairs("route", ROUTES, "status", ("200",))
+    expected = _pairs("route", ROUTES, "status", ("200",)) | _pairs("route", ("unmatched",), "status", ("404",))
+    assert set(samples["http_requests_total"]) == expected
     assert sum(samples["lookups_total"].values()) == 0
 
 
@@ -202,3 +203,11 @@ async def test_one_metric_may_be_asked_for_by_name(site: Site) -> None:
     answer = await site.ops("/metrics?name[]=mc_sidecar_lookups_total&name[]=mc_sidecar_cache_entries")
     names = {family.name for family in parse_text(answer.body.decode())}
     assert (answer.status, names) == (200, {"mc_sidecar_lookups", "mc_sidecar_cache_entries"})
+
+
+async def test_a_wrong_method_counts_at_the_route_that_the_path_is(site: Site) -> None:
+    await site.ask("DELETE", "/mc")
+    await site.ask("PUT", f"/mc/{SOL}")
+    _, samples = await scrape(site)
+    counts = {(dict(one)["route"], dict(one)["status"]): n for one, n in samples["http_requests_total"].items()}
+    assert (counts["/mc", "405"], counts["/mc/{mint}", "405"]) == (1, 1)
