@@ -17,7 +17,7 @@ TREES: Final = {
 }
 SOURCES: Final = {f"sidecar.sources.{name}" for name in ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")}
 FLOORS: Final = [
-    {"version", "clock", "errors"},
+    {"version", "clock", "errors", "signals"},
     {"models", "waiting"},
     {"metrics", "config"},
     {"upstreams", "logs"},

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections import Counter
@@ -8,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.cli.process import FREE_PORTS, PATIENCE_SECONDS, started
+from tests.cli.process import FREE_PORTS, PATIENCE_SECONDS, Process, started
 
 SOL = "So11111111111111111111111111111111111111112"
 
@@ -93,3 +94,57 @@ async def test_the_flag_for_the_log_level_beats_the_file(tmp_path: Path) -> None
             process.log.append(json.loads(await process.child.stderr.readline()))
         assert await process.end(signal.SIGTERM) == 0
     assert {line["level"] for line in process.log} == {"warning"}
+
+
+def held(process: Process) -> set[int]:
+    """Return the signals that wait for the process's main thread until it can handle them."""
+    status = Path(f"/proc/{process.child.pid}/status").read_text()
+    found = re.search(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)
+    mask = int(found[1], 16) if found else 0
+    return {number for number in signal.valid_signals() if mask >> (number - 1) & 1}
+
+
+async def until_signals_are_held(process: Process) -> None:
+    """Wait for our first line: before it runs, the interpreter itself is starting."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while signal.SIGHUP not in held(process):  # noqa: ASYNC110 - another process sets no event
+            await asyncio.sleep(0.001)
+
+
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("after_seconds", [0, 0.03, 0.1, 0.2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_it_starts_is_as_good_as_a_later_one(
+    tmp_path: Path, number: signal.Signals, after_seconds: float
+) -> None:
+    file = settings_without_upstreams(tmp_path, "shutdown: {linger_seconds: 0, drain_seconds: 0}\n")
+    async with started("--config", file, *FREE_PORTS) as process:
+        await until_signals_are_held(process)
+        await asyncio.sleep(after_seconds)
+        assert await process.end(signal.SIGHUP, number) == 0
+    assert [line["event"] for line in process.log if line["level"] != "warning"][-2:] == ["stopping", "stopped"]
+
+
+@NEEDS_PROC
+async def test_hangup_while_it_starts_changes_nothing_and_no_signal_is_held_when_it_runs(tmp_path: Path) -> None:
+    file = settings_without_upstreams(tmp_path, "shutdown: {linger_seconds: 0, drain_seconds: 0}\n")
+    async with started("--config", file, *FREE_PORTS) as process:
+        await until_signals_are_held(process)
+        process.child.send_signal(signal.SIGHUP)
+        await process.listening()
+        assert not held(process) & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        assert await process.end(signal.SIGTERM) == 0
+
+
+async def test_a_signal_that_came_early_ends_a_command_that_does_not_serve(tmp_path: Path) -> None:
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGTERM}
+    )  # inherited: so it cannot come before our first line
+    try:
+        async with started("wait", "--config", settings_without_upstreams(tmp_path), "--timeout", "60") as process:
+            assert await process.end(signal.SIGTERM) == -signal.SIGTERM
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
