@@ -13,6 +13,7 @@ from typing import Any, Final
 from sidecar.errors import NotAskedError, UpstreamError, UpstreamUnavailableError
 from sidecar.metrics import LoopName
 from sidecar.models import WRAPPED_SOL, Lane, Mint
+from sidecar.pricing.supply import PREFERRED
 from sidecar.refresh.desk import Desk
 from sidecar.refresh.hearing import Hearing
 from sidecar.refresh.settlement import Settled, Settlement
@@ -25,6 +26,11 @@ SUPPLY_PATIENCE_SECONDS: Final = 2.0
 """How long background work waits for the chain before it makes do with a source's supply."""
 SIDE_BY_SIDE_PATIENCE_SECONDS: Final = 2.0
 """How long a refresh waits for the source that is only asked to compare."""
+
+CIRCULATING_SECONDS: Final = 3600.0
+"""How old a circulating supply may get before it is asked for on its own account."""
+CIRCULATING: Final = "circulating supply"
+"""What stands for the source in the back-off when that has been done, whether it was told or not."""
 
 
 class Round:
@@ -63,6 +69,7 @@ class Round:
         try:
             chain = self._ask_chain()
             await self._ask_sources(chain)
+            await self._ask_what_circulates()
             await self._wait(chain, SUPPLY_PATIENCE_SECONDS, self._started)
             await self._settle(frozenset(self._news))
             while self._pending:
@@ -109,6 +116,25 @@ class Round:
             await self._wait(second, SIDE_BY_SIDE_PATIENCE_SECONDS, since)
             await self._wait(chain, SUPPLY_PATIENCE_SECONDS, self._started)
         await self._ask_thin_sources(available)
+
+    async def _ask_what_circulates(self) -> None:
+        """Ask the source of circulating supplies where the order of prices does not get to it (design 4.4)."""
+        source = next((source for source in self._desk.sources if source.name == PREFERRED), None)
+        if source is None or self._lane is Lane.MISS or not self._is_available(source):
+            return
+        wanted = [mint for mint in self.core if self._lacks_circulating(source, mint)]
+        for mint in wanted:
+            self._desk.backoff.note(CIRCULATING, mint, "omitted")
+        since = self._desk.clock.monotonic()
+        await self._wait(self._ask_source(source, wanted, self._riders), SIDE_BY_SIDE_PATIENCE_SECONDS, since)
+
+    def _lacks_circulating(self, source: PriceSource, mint: Mint) -> bool:
+        facts = self._desk.ledger.get(mint)
+        known = facts.circulating if facts else None
+        if known and self._desk.clock.monotonic() - known.received.monotonic < CIRCULATING_SECONDS:
+            return False
+        asked_lately = self._desk.backoff.shortfall(CIRCULATING, mint) is not None
+        return not asked_lately and not self._hearing.was_asked(source, mint)
 
     async def _ask_thin_sources(self, sources: Sequence[PriceSource]) -> None:
         """Ask those passed over as thin after all, for whom nobody else prices: thin is better than nothing."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
+from sidecar.config.settings import PriceSource, PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
 from tests.running import Rig, WatchedMarket, running
@@ -184,3 +184,19 @@ async def test_a_price_without_a_supply_is_a_failure_while_a_source_that_could_t
         await rig.run_for(80)
         cap = await rig.service.get(JUP)
         assert (cap.supply_source, cap.confidence) == ("jupiter", "low")
+
+
+@pytest.mark.parametrize("order", [("dexscreener", "geckoterminal", "jupiter"), ("dexscreener", "jupiter")])
+async def test_what_circulates_is_asked_for_wherever_jupiter_stands_and_seldom(
+    order: tuple[PriceSource, ...],
+) -> None:
+    settings = Settings(tracking=TrackingSettings(trending_tokens=0), pricing=PricingSettings(sources=order))
+    async with running(settings, prepare=jup_stands_still) as rig:
+        await rig.warm()
+        cap = await rig.service.get(JUP)
+        assert (cap.source, cap.basis, cap.market_cap_usd) == ("dexscreener", "circulating", 1_500_000)
+        await rig.run_for(7200)
+        cap = await rig.service.get(JUP)
+        assert (cap.basis, cap.confidence) == ("circulating", "high")
+        if order[1] != "jupiter":
+            assert rig.calls("jupiter") <= 30  # twelve of them for its trending list
