@@ -18,7 +18,7 @@ from sidecar.memory.cache import Entry
 from sidecar.metrics import LoopName, RefreshOutcome
 from sidecar.models import Mint
 from sidecar.pricing.facts import Facts
-from sidecar.pricing.valuation import Valuation, value, verdict_stands
+from sidecar.pricing.valuation import SeenQuote, Valuation, value, verdict_stands
 from sidecar.refresh.desk import Desk
 from sidecar.refresh.hearing import Hearing
 
@@ -140,14 +140,47 @@ class Settlement:
         if result.kind == "unpriced":
             desk.publisher.publish_unpriced(mint, result.reason)
         elif result.cap is not None and result.received is not None:
-            desk.publisher.publish(Entry(result.cap, result.received.monotonic, result.seen))
+            desk.publisher.publish(Entry(result.cap, result.received.monotonic, self._seen(mint, result)))
         elif (entry := desk.cache.get(mint)) is not None:
             cap = msgspec.structs.replace(entry.cap, confidence="low")
-            desk.publisher.publish(Entry(cap, entry.received, result.seen))
+            desk.publisher.publish(Entry(cap, entry.received, self._seen(mint, result)))
         if result.kind == "held":
             desk.schedule.held(mint)
         else:
             desk.schedule.refreshed(mint)
+
+    def _seen(self, mint: Mint, result: Valuation) -> tuple[SeenQuote, ...]:
+        """Explain a value, at most one row for each source; who was not heard keeps the row of before."""
+        entry = self._desk.cache.get(mint)
+        before = {row.source: row for row in entry.seen} if entry else {}
+        heard = {row.source: row for row in result.seen}
+        names = (source.name for source in self._desk.sources)
+        rows = (heard.get(name) or self._unheard(mint, name, before.get(name), result) for name in names)
+        return tuple(row for row in rows if row is not None)
+
+    def _unheard(self, mint: Mint, source: str, before: SeenQuote | None, result: Valuation) -> SeenQuote | None:
+        """Say why there is no new quote of a source; None for one never asked."""
+        if before is not None and before.taken and result.cap is None:
+            return before  # The value of before is served on, and this is its price.
+        if source in self._hearing.answers[mint]:
+            reason = "left out"
+        elif error := self._hearing.failures[mint].get(source):
+            reason = error.detail
+        elif before is not None:
+            reason = "not asked since"
+        else:
+            return None
+        if before is not None:
+            return msgspec.structs.replace(before, taken=False, reason=reason)
+        missed = self._desk.clock.monotonic()
+        return SeenQuote(
+            source=source,
+            price_usd=None,
+            liquidity_usd=None,
+            received_monotonic=missed,
+            taken=False,
+            reason=reason,
+        )
 
     def _resolve(self, mint: Mint, settled: Settled, outcome: RefreshOutcome) -> None:
         if not self._settled[mint].done():

@@ -121,9 +121,11 @@ def _quote() -> Schema:
         "source": _one_of(PRICE_SOURCES, "Who said it."),
         "price_usd": nullable({"type": "number"}, "USD for one whole token, as the source has it."),
         "liquidity_usd": nullable({"type": "number"}, "USD, as the source has it."),
-        "age_seconds": _number("Since the source's answer.", minimum=0),
+        "age_seconds": _number(
+            "Since the source's answer; if it never gave a quote, since it was missed.", minimum=0
+        ),
         "taken": _flag("The price that is served."),
-        "reason": nullable({"type": "string"}, "Why it was not taken; null when it was."),
+        "reason": nullable({"type": "string"}, "Why it was not taken, or not heard again; null when taken."),
     }
 
 
