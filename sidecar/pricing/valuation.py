@@ -113,21 +113,21 @@ def value(
 
 
 def _is_jump(chosen: Judged, facts: Facts, now: Instant, policy: Policy) -> bool:
+    last = _fresh_last_good(facts, now, policy)
+    return last is not None and not within(chosen.price, last.value, policy.jump_factor)
+
+
+def _fresh_last_good(facts: Facts, now: Instant, policy: Policy) -> Figure | None:
     last = facts.last_good
-    if last is None or not _is_fresh(last, now, policy):
-        return False
-    return not within(chosen.price, last.value, policy.jump_factor)
-
-
-def _is_fresh(last: Figure, now: Instant, policy: Policy) -> bool:
-    return now.monotonic - last.received.monotonic < policy.fresh_seconds
+    is_fresh = last is not None and now.monotonic - last.received.monotonic < policy.fresh_seconds
+    return last if is_fresh else None
 
 
 def _is_contradicted_cold(
     first: Judged, judged: Sequence[Judged], facts: Facts, now: Instant, policy: Policy
 ) -> bool:
     """Tell whether good quotes are a jump apart with no fresh price to say who is right: a third may."""
-    if first.grade != "good" or (facts.last_good is not None and _is_fresh(facts.last_good, now, policy)):
+    if first.grade != "good" or _fresh_last_good(facts, now, policy) is not None:
         return False
     others = (entry for entry in judged if entry is not first and entry.grade == "good")
     return any(not within(first.price, entry.price, policy.jump_factor) for entry in others)

@@ -55,7 +55,7 @@ class Refresher:
         self._background: set[asyncio.Task[None]] = set()
         self._stopped = False
 
-    async def refresh(self, mints: Sequence[Mint], *, lane: Lane, loop: LoopName, top_up: bool = True) -> Report:
+    async def refresh(self, mints: Sequence[Mint], *, lane: Lane, loop: LoopName) -> Report:
         """Refresh these mints and wait for what comes of it; batches with room take along who is due next.
 
         Thousands are begun a few rounds at a time, and for `LONGEST_REFRESH_SECONDS`: who is left then stays due.
@@ -69,7 +69,7 @@ class Refresher:
             chunk = fresh[start : start + ROUND_MINTS]
             futures += [self._rounds[mint].settled[mint] for mint in chunk if mint in self._rounds]
             if core := [mint for mint in chunk if mint not in self._rounds]:
-                futures += self._start_background(core, mints if top_up else None, lane, loop)
+                futures += self._start_background(core, mints, lane, loop)
                 await asyncio.sleep(0)  # a hundred rounds begun in one go would keep requests waiting
         results = await _results(futures)
         failed = sum(result is not None and not isinstance(result, NotPricedError) for result in results)
@@ -152,8 +152,9 @@ class Refresher:
             for mint in futures.keys() & self._rounds.keys():
                 self._rounds[mint].hurry()
                 self._rounds[mint].settled[mint].add_done_callback(partial(_pass_on, futures.pop(mint)))
-            self._start(Round(self._desk, futures, lane=Lane.MISS, loop="miss"))
-            self._spawn(self._measure(list(futures.values())))
+            if futures:
+                self._start(Round(self._desk, futures, lane=Lane.MISS, loop="miss"))
+                self._spawn(self._measure(list(futures.values())))
 
     async def _measure(self, futures: Sequence[Future]) -> None:
         """Time a round of misses until the last one is settled; what comes later nobody waits for."""
@@ -171,10 +172,10 @@ class Refresher:
     # Rounds
 
     def _start_background(
-        self, core: Sequence[Mint], others: Sequence[Mint] | None, lane: Lane, loop: LoopName
+        self, core: Sequence[Mint], others: Sequence[Mint], lane: Lane, loop: LoopName
     ) -> Iterable[Future]:
-        """Start a round; its free places go to who is due next and not among `others`, None: to nobody."""
-        riders = [] if others is None else self._riders(core, excluded=others)
+        """Start a round; its free places go to who is due next and not among `others`."""
+        riders = self._riders(core, excluded=others)
         settled = {mint: _new_future() for mint in core}
         task = self._start(Round(self._desk, settled, lane=lane, loop=loop, riders=riders))
         self._background.add(task)

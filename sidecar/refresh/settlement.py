@@ -40,6 +40,7 @@ class Settlement:
         self._loop = loop
         self._before: dict[Mint, Facts] = {}
         self._counted: set[tuple[Mint, str, str]] = set()
+        self._updated_riders: set[Mint] = set()
 
     def value(self, mint: Mint, *, more: bool) -> Valuation:
         """Value a mint from what has been heard; `more`: another source can still be asked."""
@@ -99,7 +100,8 @@ class Settlement:
         if result.jump:
             result = self.value(mint, more=False)
         if result.kind in {"priced", "held"}:
-            if not self._counted_rider(mint):
+            if mint not in self._updated_riders:
+                self._updated_riders.add(mint)
                 self._count_token("updated")
             self._publish(mint, result)
 
@@ -112,12 +114,6 @@ class Settlement:
 
     def _could_ask_more(self, mint: Mint) -> bool:
         return any(self._hearing.may_ride(source, mint) for source in self._desk.sources)
-
-    def _counted_rider(self, mint: Mint) -> bool:
-        mark = (mint, "", "")
-        known = mark in self._counted
-        self._counted.add(mark)
-        return known
 
     def _is_outdated(self, mint: Mint) -> bool:
         """Tell whether what is in memory is newer than all that this round has heard."""
