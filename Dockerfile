@@ -16,7 +16,7 @@ RUN python3 -m venv --without-pip /opt/mc-sidecar \
     && mkdir snapshot
 # Bytecode of what `serve` imports and of nothing else: slim images ship the standard library without any, and with a
 # read-only root file system Python would compile it anew at every start.
-RUN /opt/mc-sidecar/bin/python3 -I -X pycache_prefix=/opt/mc-sidecar/bytecode -c "import sidecar.app, sidecar.cli, sidecar.logs"
+RUN /opt/mc-sidecar/bin/python3 -I -X pycache_prefix=/opt/mc-sidecar/bytecode -c "import sidecar.app, sidecar.cli, sidecar.runtime.logs"
 
 FROM ${BASE_IMAGE}
 ARG REVISION=unknown

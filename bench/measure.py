@@ -73,7 +73,7 @@ def seconds_to(arguments: Sequence[str], reached: Callable[[Process], object], *
 
 def import_seconds() -> float:
     """Return the time to import all that `serve` needs, the interpreter's own start taken off."""
-    code = "import sidecar.cli, sidecar.app, sidecar.logs, uvloop"
+    code = "import sidecar.cli, sidecar.app, sidecar.runtime.logs, uvloop"
     with_imports = seconds_to(python("-c", code), lambda process: process.popen.wait())
     return with_imports - seconds_to(python("-c", ""), lambda process: process.popen.wait())
 

@@ -11,14 +11,14 @@ What they need is imported when they are first used, so that importing one modul
 
 from typing import TYPE_CHECKING, Any
 
-from sidecar.version import __version__
+from sidecar.runtime.version import __version__
 
 if TYPE_CHECKING:
     from sidecar.config import Settings
-    from sidecar.embedding import get_precache_service, start_precache_service, stop_precache_service
     from sidecar.errors import McSidecarError
     from sidecar.models import MarketCap
-    from sidecar.service import PreCacheService
+    from sidecar.service.embedding import get_precache_service, start_precache_service, stop_precache_service
+    from sidecar.service.service import PreCacheService
 
 __all__ = [
     "MarketCap",
@@ -35,6 +35,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'sidecar' has no attribute {name!r}")
-    from sidecar import embedding  # noqa: PLC0415 - on first use, see above
+    from sidecar.service import embedding  # noqa: PLC0415 - on first use, see above
 
     return getattr(embedding, name)

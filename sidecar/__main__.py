@@ -1,6 +1,6 @@
 """The `mc-sidecar` command, also as `python -m sidecar`."""
 
-from sidecar.signals import hold, release
+from sidecar.runtime.signals import hold, release
 
 
 def main() -> int:

@@ -12,16 +12,16 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import ProcessCollector
 
-from sidecar.clock import Clock, SystemClock
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings
-from sidecar.service import PreCacheService
+from sidecar.runtime.clock import Clock, SystemClock
+from sidecar.service.service import PreCacheService
 from sidecar.web.api import create_api
 from sidecar.web.connection import Limits
 from sidecar.web.connections import HARD_STOP_SECONDS, Connections
-from sidecar.web.listeners import bind_tcp, bound_unix, close_all
+from sidecar.web.fast_path import install_fast_path
 from sidecar.web.ops import Phase, create_ops
-from sidecar.web.shortcut import shorten
+from sidecar.web.sockets import bind_tcp, bound_unix, close_all
 
 OPS_DRAIN_SECONDS: Final = 1.0
 OPS_MAX_CONNECTIONS: Final = 64
@@ -66,7 +66,7 @@ class Sidecar:
             routes = create_api(self.service, unix_socket=unix_socket)
             most, drain = self._settings.api.max_connections, self._settings.shutdown.drain_seconds
             application = await self._listener(stack, routes, most, drain)
-            shorten(application.runner, self.service, unix_socket=unix_socket)
+            install_fast_path(application.runner, self.service, unix_socket=unix_socket)
             self.api_addresses = await _listen(application, api)
             gc.freeze()  # what lives as long as the process need not be looked at in every collection
             self._tell_what_runs()

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from sidecar.clock import SystemClock
 from sidecar.config.file import load_settings
-from sidecar.config.mounted import CONFIG_VARIABLE, check_names, popular_file, settings_file
+from sidecar.config.locate import CONFIG_VARIABLE, check_names, popular_file, settings_file
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import OpsSettings, Settings, secrets_of
 from sidecar.config.yaml_file import scalar
 from sidecar.errors import SettingsError
-from sidecar.signals import release
-from sidecar.version import __version__
+from sidecar.runtime.clock import SystemClock
+from sidecar.runtime.signals import release
+from sidecar.runtime.version import __version__
 
 if TYPE_CHECKING:
-    from sidecar.service import PreCacheService
+    from sidecar.service.service import PreCacheService
 
 BAD_SETTINGS: Final = 2
 FAILED: Final = 1
@@ -148,14 +148,14 @@ def _demo(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
 
 
 def _wait(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
-    from sidecar.web.probes import wait_until_started  # noqa: PLC0415 - serve does without the HTTP client
+    from sidecar.web.probe_client import wait_until_started  # noqa: PLC0415 - serve does without the HTTP client
 
     ops = _ops(options, overrides)
     return _told(asyncio.run(wait_until_started(ops, options.timeout, SystemClock())))
 
 
 def _healthcheck(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
-    from sidecar.web.probes import ask  # noqa: PLC0415 - serve does without the HTTP client
+    from sidecar.web.probe_client import ask  # noqa: PLC0415 - serve does without the HTTP client
 
     return _told(ask(_ops(options, overrides), "/livez"))
 
@@ -177,7 +177,7 @@ def _run(work: Any) -> int:
 
 async def _serving(settings: Settings, file: Path | None) -> int:
     from sidecar.app import Sidecar  # noqa: PLC0415 - check-config does without the web framework
-    from sidecar.logs import configure_logging, format_in_effect  # noqa: PLC0415 - same
+    from sidecar.runtime.logs import configure_logging, format_in_effect  # noqa: PLC0415 - same
 
     redactor = Redactor(secrets_of(settings))
     log_format = format_in_effect(settings, terminal=sys.stderr.isatty())

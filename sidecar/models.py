@@ -7,8 +7,8 @@ from typing import Final, Generic, Literal, NewType, TypeVar
 import base58
 import msgspec
 
-from sidecar.clock import Instant
 from sidecar.errors import InvalidMintError
+from sidecar.runtime.clock import Instant
 
 Mint = NewType("Mint", str)
 """The base58 address of a token's mint account. Case sensitive."""
@@ -45,7 +45,7 @@ def parse_mint(text: str) -> Mint:
     return Mint(text)
 
 
-class Lane(IntEnum):
+class Priority(IntEnum):
     """Who waits for an upstream call; a lower number goes first."""
 
     MISS = 0

@@ -14,7 +14,7 @@ from sidecar.demo import Fault, Market, Source, serve
 from sidecar.demo.tokens import Token
 from sidecar.errors import McSidecarError
 from sidecar.models import MarketCap, Mint
-from sidecar.service import PreCacheService
+from sidecar.service.service import PreCacheService
 from tests.clock import FakeClock
 
 T = TypeVar("T")

@@ -16,23 +16,23 @@ TREES: Final = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 SOURCES: Final = {f"sidecar.sources.{name}" for name in ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")}
-FLOORS: Final = [
-    {"version", "clock", "errors", "signals"},
-    {"models", "waiting"},
+LAYERS: Final = [
+    {"runtime", "errors"},
+    {"models"},
     {"metrics", "config"},
-    {"upstreams", "logs"},
+    {"upstreams", "runtime.logs"},
     {"sources", "pricing"},
-    {"memory"},
+    {"cache"},
     {"refresh"},
-    {"engine"},
-    {"lookups", "snapshot", "reload"},
+    {"service.wiring"},
+    {"service.lookups", "service.reload", "snapshot"},
     {"service"},
-    {"embedding", "web"},
+    {"web"},
     {"app"},
     {"cli"},
     {"__main__"},
 ]
-"""From the ground up. A module imports from its own room and from the floors below, and from nowhere else."""
+"""From the ground up. A module imports from its own package and from the layers below, and from nowhere else."""
 
 
 def imported(name: str, *, lazily: bool = True) -> set[str]:
@@ -45,17 +45,20 @@ def imported(name: str, *, lazily: bool = True) -> set[str]:
     return {one for one in plain | {str(node.module) for node in froms} | members if one.startswith("sidecar.")}
 
 
-def room(name: str) -> str:
+def package(name: str) -> str:
     return name.split(".")[1]
 
 
-def floor(name: str) -> int:
-    return next(level for level, rooms in enumerate(FLOORS) if room(name) in rooms)
+def layer(name: str) -> int:
+    """Return the level of the module itself where it is listed, else of its package."""
+    module = ".".join(name.split(".")[1:3])
+    listed = (level for level, packages in enumerate(LAYERS) if module in packages)
+    return next(listed, next(level for level, packages in enumerate(LAYERS) if package(name) in packages))
 
 
 def test_the_test_sees_the_imports() -> None:
     assert set(TREES) >= SOURCES
-    assert {"sidecar.service", "sidecar.web.boundary"} <= imported("sidecar.web.api")
+    assert {"sidecar.service.service", "sidecar.web.middleware"} <= imported("sidecar.web.api")
     assert "sidecar.demo" in imported("sidecar.cli") - imported("sidecar.cli", lazily=False)
 
 
@@ -64,11 +67,11 @@ def test_sources_do_not_import_each_other() -> None:
         assert not imported(name) & SOURCES, name
 
 
-def test_every_import_points_down_or_stays_in_its_room() -> None:
+def test_every_import_points_down_or_stays_in_its_package() -> None:
     for name in TREES.keys() - {"sidecar"}:
-        if room(name) != "demo":
-            others = {one for one in imported(name) if room(one) not in {room(name), "demo"}}
-            assert all(floor(one) < floor(name) for one in others), f"{name} imports {others}"
+        if package(name) != "demo":
+            others = {one for one in imported(name) if package(one) not in {package(name), "demo"}}
+            assert all(layer(one) < layer(name) for one in others), f"{name} imports {others}"
 
 
 def test_the_simulated_market_is_only_imported_by_the_command_and_only_when_it_is_asked_for() -> None:
@@ -86,7 +89,7 @@ def test_no_module_keeps_state_but_the_one_service_of_the_embedding_api() -> Non
         if isinstance(node, ast.Global)
         for variable in node.names
     }
-    assert rebound == {("sidecar.embedding", "_service")}
+    assert rebound == {("sidecar.service.embedding", "_service")}
     for name, tree in TREES.items():
         for node in tree.body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and not _is_exported_names(node):

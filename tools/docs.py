@@ -12,10 +12,10 @@ from typing import Any, Final
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from sidecar.clock import SystemClock
-from sidecar.config.rules import allowed
 from sidecar.config.settings import FileSettings, Section
-from sidecar.metrics import Metrics
+from sidecar.config.validation import allowed
+from sidecar.metrics.metrics import Metrics
+from sidecar.runtime.clock import SystemClock
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 MOST_VALUES: Final = 12

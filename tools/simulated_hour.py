@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.scenarios.in_turn import Segment, play_in_turn
-from tests.scenarios.stage import MINUTE, PRICE_SOURCES, Sample, Story, longest_wrong, play, stretches
-from tests.scenarios.stories import STORIES
+from tests.stories.in_turn import Segment, play_in_turn
+from tests.stories.stage import MINUTE, PRICE_SOURCES, Sample, Story, longest_wrong, play, stretches
+from tests.stories.stories import STORIES
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "simulated-hour.md"
 CONFIDENCES: Final = ("high", "medium", "low")

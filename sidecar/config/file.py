@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 import msgspec.inspect as types
 
-from sidecar.config.expansion import expand
+from sidecar.config.env_vars import expand
 from sidecar.config.popular import POPULAR, PopularToken, load_popular
 from sidecar.config.redaction import MASK, Redactor, is_secret_name, origin
-from sidecar.config.rules import allowed, contradictions
 from sidecar.config.settings import FileSettings, Section, Settings
+from sidecar.config.validation import allowed, contradictions
 from sidecar.config.yaml_file import read_yaml, scalar, shown
 from sidecar.errors import SettingsError
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from sidecar.demo.faults import strike
+from sidecar.demo.faults import apply_fault
 from sidecar.demo.limits import Verdict
 from sidecar.demo.market import Market
 from sidecar.demo.tokens import Source
@@ -37,7 +37,7 @@ async def respond(market: Market, request: web.Request, call: Call) -> web.Strea
         return _render(call, headers)
     if fault.latency_seconds > 0:
         await market.clock.sleep(fault.latency_seconds)
-    return await strike(fault, request, lambda: _render(call, headers))
+    return await apply_fault(fault, request, lambda: _render(call, headers))
 
 
 def json_response(body: object, *, status: int = 200, headers: Headers | None = None) -> web.Response:

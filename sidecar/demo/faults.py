@@ -60,7 +60,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 Render = Callable[[], web.Response]
 
 
-async def strike(fault: Fault, request: web.Request, render: Render) -> web.StreamResponse:
+async def apply_fault(fault: Fault, request: web.Request, render: Render) -> web.StreamResponse:
     """Answer the request as the fault has it; `render` makes the answer that would have been right."""
     match fault.kind:
         case "latency" | "omit":

@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sidecar.clock import Clock, SystemClock
 from sidecar.demo.faults import Fault
 from sidecar.demo.limits import RateLimit, SlidingWindow, Verdict
 from sidecar.demo.prices import Wave, bias
+from sidecar.demo.token_factory import build_universe
 from sidecar.demo.tokens import SOURCES, Source, Token
-from sidecar.demo.universe import build_universe
 from sidecar.models import WRAPPED_SOL, Mint
+from sidecar.runtime.clock import Clock, SystemClock
 
 _LOG_LENGTH: Final = 10_000
 _TRENDING_LENGTH: Final = 120

@@ -29,9 +29,9 @@ def popular_tokens() -> list[Token]:
 def _token(mint: str, symbol: str, name: str, decimals: int, supply: str, **rest: Any) -> Token:
     """Make a verified token whose whole supply circulates, if nothing else is said."""
     total = Decimal(supply)
-    facts = {"circulating_supply": total, "quote": USDC, "coingecko_id": name.lower().replace(" ", "-"), **rest}
+    state = {"circulating_supply": total, "quote": USDC, "coingecko_id": name.lower().replace(" ", "-"), **rest}
     return Token(
-        mint=Mint(mint), symbol=symbol, name=name, decimals=decimals, total_supply=total, verified=True, **facts
+        mint=Mint(mint), symbol=symbol, name=name, decimals=decimals, total_supply=total, verified=True, **state
     )
 
 

@@ -14,7 +14,7 @@ from sidecar.demo.faults import STOPPING
 from sidecar.demo.market import Market
 from sidecar.demo.routes import READERS, Reader
 from sidecar.demo.tokens import Source
-from sidecar.demo.wire_solana import understand
+from sidecar.demo.wire_solana import parse_request
 
 _PATHS: Final[Mapping[Source, str]] = {
     "jupiter": "/jupiter",
@@ -75,6 +75,6 @@ def _handler(market: Market, read: Reader) -> Handler:
 
 def _rpc_handler(market: Market) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await respond(market, request, understand(market, await request.read()))
+        return await respond(market, request, parse_request(market, await request.read()))
 
     return handle

@@ -41,7 +41,7 @@ class _Request(msgspec.Struct):
     params: Params = []
 
 
-def understand(market: Market, body: bytes) -> Call:
+def parse_request(market: Market, body: bytes) -> Call:
     """Read a request body. What is wrong with it shows in the answer, as a JSON-RPC error."""
     try:
         request = msgspec.json.decode(body, type=_Request)

@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from sidecar.metrics import RefusalReason
+from sidecar.metrics.labels import RefusalReason
 from sidecar.models import Quote
-from sidecar.pricing.supply import EXACT, BelievedSupply
+from sidecar.pricing.supply import EXACT, EffectiveSupply
 
 LARGEST_CAP_USD: Final = Decimal("1e14")
 SMALLEST_CAP_USD: Final = Decimal(1)
@@ -28,7 +28,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     fresh_seconds: float
 
 
-class Judged(msgspec.Struct, frozen=True):
+class GradedQuote(msgspec.Struct, frozen=True):
     """A quote and what is thought of it. `silent`: the source knows the token but gives no price."""
 
     quote: Quote
@@ -46,39 +46,39 @@ class Judged(msgspec.Struct, frozen=True):
         return self.quote.price_usd or Decimal()
 
 
-def judge(quote: Quote, supply: BelievedSupply, policy: Policy) -> Judged:
+def grade_quote(quote: Quote, supply: EffectiveSupply, policy: Policy) -> GradedQuote:
     """Grade one quote on its own (design 4.5)."""
     if quote.quote_side:
-        return Judged(quote, "refused", "quote_side")
+        return GradedQuote(quote, "refused", "quote_side")
     price = quote.price_usd
     if price is None:
-        return Judged(quote, "silent")
+        return GradedQuote(quote, "silent")
     if not price.is_finite() or price <= 0:
-        return Judged(quote, "refused", "not_positive")
+        return GradedQuote(quote, "refused", "not_positive")
     tokens = supply.for_market_cap
     cap = None if tokens is None else EXACT.multiply(price, tokens)
     if cap is not None and not SMALLEST_CAP_USD <= cap <= LARGEST_CAP_USD:
-        return Judged(quote, "refused", "absurd")
-    return _judge_liquidity(quote, cap, policy)
+        return GradedQuote(quote, "refused", "absurd")
+    return _grade_liquidity(quote, cap, policy)
 
 
-def _judge_liquidity(quote: Quote, cap: Decimal | None, policy: Policy) -> Judged:
+def _grade_liquidity(quote: Quote, cap: Decimal | None, policy: Policy) -> GradedQuote:
     liquidity = quote.liquidity_usd
     if liquidity is not None and liquidity < policy.min_liquidity_usd:
-        return Judged(quote, "refused", "dead_pool")
+        return GradedQuote(quote, "refused", "dead_pool")
     if liquidity is None or not quote.trusted or liquidity < policy.good_liquidity_usd:
-        return Judged(quote, "thin", "thin")
+        return GradedQuote(quote, "thin", "thin")
     if cap is not None and EXACT.multiply(liquidity, Decimal(THIN_SHARE_OF_CAP)) < cap:
-        return Judged(quote, "thin", "thin")
-    return Judged(quote, "good")
+        return GradedQuote(quote, "thin", "thin")
+    return GradedQuote(quote, "good")
 
 
-def choose(judged: Sequence[Judged]) -> Judged | None:
+def choose(graded: Sequence[GradedQuote]) -> GradedQuote | None:
     """Choose the quote to serve (design 4.6): the first one, or where it is thin a good one that agrees."""
-    first = next((entry for entry in judged if entry.usable), None)
+    first = next((entry for entry in graded if entry.usable), None)
     if first is None or first.grade == "good":
         return first
-    good = (entry for entry in judged if entry.grade == "good")
+    good = (entry for entry in graded if entry.grade == "good")
     return next((entry for entry in good if within(first.price, entry.price, THIN_GIVES_WAY_FACTOR)), first)
 
 

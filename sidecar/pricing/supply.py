@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from sidecar.clock import Instant
 from sidecar.models import ChainSupply, Quote
-from sidecar.pricing.facts import Facts, Figure
+from sidecar.pricing.token_state import SourcedValue, TokenState
+from sidecar.runtime.clock import Instant
 
 EXACT: Final = Context(prec=80)
 """Sources give up to 60 digits and exponents within 40: a product is exact in all digits that can matter."""
@@ -20,7 +20,7 @@ CHAIN: Final = "solana_rpc"
 PREFERRED: Final = "jupiter"
 
 
-class BelievedSupply(msgspec.Struct, frozen=True, kw_only=True):
+class EffectiveSupply(msgspec.Struct, frozen=True, kw_only=True):
     """The supplies a price is multiplied with, in whole tokens."""
 
     total: Decimal | None = None
@@ -41,13 +41,13 @@ def is_remembered(received: Instant | None, now: Instant) -> bool:
     return received is not None and now.monotonic - received.monotonic <= REMEMBERED_SECONDS
 
 
-def believed_supply(facts: Facts, now: Instant) -> BelievedSupply:
+def effective_supply(state: TokenState, now: Instant) -> EffectiveSupply:
     """Return the supplies in force now."""
-    total, source, on_chain = _total(facts, now)
-    circulating = _circulating(facts, now)
+    total, source, on_chain = _total(state, now)
+    circulating = _circulating(state, now)
     if circulating is None or not _is_credible(circulating.value, total):
-        return BelievedSupply(total=total, total_source=source, on_chain=on_chain)
-    return BelievedSupply(
+        return EffectiveSupply(total=total, total_source=source, on_chain=on_chain)
+    return EffectiveSupply(
         total=total,
         total_source=source,
         circulating=circulating.value if total is None else min(circulating.value, total),
@@ -56,27 +56,27 @@ def believed_supply(facts: Facts, now: Instant) -> BelievedSupply:
     )
 
 
-def learn_from_quotes(facts: Facts, quotes: Sequence[Quote], now: Instant) -> tuple[Facts, list[str]]:
+def update_supplies(state: TokenState, quotes: Sequence[Quote], now: Instant) -> tuple[TokenState, list[str]]:
     """Take supplies over from quotes, the first source's last; also name the sources whose figure is refused.
 
     A circulating supply that is not positive, or above the total by more than 1 %, is ignored.
     """
     refused = []
     for quote in reversed(quotes):
-        if _may_replace_total(facts.source_total, quote, now):
-            figure = Figure(quote.total_supply or Decimal(), quote.source, quote.received)
-            facts = msgspec.structs.replace(facts, source_total=figure)
+        if _may_replace_total(state.source_total, quote, now):
+            figure = SourcedValue(quote.total_supply or Decimal(), quote.source, quote.received)
+            state = msgspec.structs.replace(state, source_total=figure)
         if quote.circulating_supply is None:
             continue
-        if _is_credible(quote.circulating_supply, believed_supply(facts, now).total):
-            figure = Figure(quote.circulating_supply, quote.source, quote.received)
-            facts = msgspec.structs.replace(facts, circulating=figure)
+        if _is_credible(quote.circulating_supply, effective_supply(state, now).total):
+            figure = SourcedValue(quote.circulating_supply, quote.source, quote.received)
+            state = msgspec.structs.replace(state, circulating=figure)
         else:
             refused.append(quote.source)
-    return facts, refused
+    return state, refused
 
 
-def _may_replace_total(known: Figure | None, quote: Quote, now: Instant) -> bool:
+def _may_replace_total(known: SourcedValue | None, quote: Quote, now: Instant) -> bool:
     if quote.total_supply is None or quote.total_supply <= 0:
         return False
     if known is None or known.source != PREFERRED or quote.source == PREFERRED:
@@ -88,8 +88,8 @@ def _is_credible(circulating: Decimal, total: Decimal | None) -> bool:
     return circulating > 0 and (total is None or circulating <= EXACT.multiply(total, CIRCULATING_TOLERANCE))
 
 
-def _total(facts: Facts, now: Instant) -> tuple[Decimal | None, str | None, bool]:
-    chain, figure = facts.chain, facts.source_total
+def _total(state: TokenState, now: Instant) -> tuple[Decimal | None, str | None, bool]:
+    chain, figure = state.chain, state.source_total
     if chain is not None and is_remembered(chain.received, now):
         total, certain = _scaled_total(chain, figure, now)
         return total, CHAIN, certain
@@ -98,7 +98,7 @@ def _total(facts: Facts, now: Instant) -> tuple[Decimal | None, str | None, bool
     return None, None, False
 
 
-def _scaled_total(chain: ChainSupply, figure: Figure | None, now: Instant) -> tuple[Decimal, bool]:
+def _scaled_total(chain: ChainSupply, figure: SourcedValue | None, now: Instant) -> tuple[Decimal, bool]:
     """Apply the UI multiplier in force, or not, as the preferred source's own total shows."""
     multiplier = Decimal(1) if chain.scaled is None else chain.scaled.at(now.unix)
     if multiplier == 1:
@@ -112,9 +112,9 @@ def _scaled_total(chain: ChainSupply, figure: Figure | None, now: Instant) -> tu
     return scaled, False
 
 
-def _circulating(facts: Facts, now: Instant) -> Figure | None:
-    chain = facts.chain
+def _circulating(state: TokenState, now: Instant) -> SourcedValue | None:
+    chain = state.chain
     if chain is not None and chain.circulating is not None and is_remembered(chain.received, now):
-        return Figure(chain.circulating, CHAIN, chain.received)
-    figure = facts.circulating
+        return SourcedValue(chain.circulating, CHAIN, chain.received)
+    figure = state.circulating
     return figure if figure is not None and is_remembered(figure.received, now) else None

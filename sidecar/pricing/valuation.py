@@ -10,12 +10,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from sidecar.clock import Instant
-from sidecar.metrics import RefusalReason
+from sidecar.metrics.labels import RefusalReason
 from sidecar.models import Confidence, MarketCap, Mint, Quote
-from sidecar.pricing.facts import Comparison, Facts, Figure
-from sidecar.pricing.grading import Judged, Policy, choose, judge, within
-from sidecar.pricing.supply import EXACT, BelievedSupply, believed_supply, learn_from_quotes
+from sidecar.pricing.grading import GradedQuote, Policy, choose, grade_quote, within
+from sidecar.pricing.supply import EXACT, EffectiveSupply, effective_supply, update_supplies
+from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
+from sidecar.runtime.clock import Instant
 
 JUMP_CONFIRMED_FACTOR: Final = Decimal("1.2")
 SIDE_BY_SIDE_SECONDS: Final = 60.0
@@ -27,7 +27,7 @@ _DISAGREEMENT: Final[RefusalReason] = "disagreement"
 _JUMP: Final[RefusalReason] = "jump"
 
 
-class SeenQuote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class QuoteExplanation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A quote as `?explain=true` shows it."""
 
     source: str
@@ -43,12 +43,12 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the quotes.
 
     `priced`: serve `cap`. `held`: a jump nobody confirms; go on serving the old value, at confidence low.
-    `doubted`: the first answer without a price; likewise. `unpriced`: there is no market cap, for `reason`.
+    `suspect`: the first answer without a price; likewise. `unpriced`: there is no market cap, for `reason`.
     `ask`: another source could settle it.
     """
 
-    kind: Literal["priced", "held", "doubted", "unpriced", "ask"]
-    facts: Facts
+    kind: Literal["priced", "held", "suspect", "unpriced", "ask"]
+    state: TokenState
     cap: MarketCap | None = None
     received: Instant | None = None
     """When the answer behind the price of `cap` arrived."""
@@ -57,14 +57,14 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     lacks_supply: bool = False
     """There is a usable price, but nothing to multiply it with."""
-    seen: tuple[SeenQuote, ...] = ()
+    explanation: tuple[QuoteExplanation, ...] = ()
     refusals: tuple[tuple[str, RefusalReason], ...] = ()
 
 
 def value(
     mint: Mint,
     quotes: Sequence[Quote],
-    facts: Facts,
+    state: TokenState,
     *,
     now: Instant,
     policy: Policy,
@@ -74,166 +74,173 @@ def value(
 ) -> Valuation:
     """Value one mint from the quotes at hand, in the order of sources.
 
-    `facts` are those of before this refresh, so that valuing again with one more quote starts from the same
+    `state` are those of before this refresh, so that valuing again with one more quote starts from the same
     place. `more`: another source can still answer. `has_value`: a value is being served.
     """
-    facts, refused_supplies = learn_from_quotes(facts, quotes, now)
-    supply = believed_supply(facts, now)
-    judged = [judge(quote, supply, policy) for quote in quotes]
-    first = chosen = choose(judged)
-    jump = first is not None and _is_jump(first, facts, now, policy)
-    doubtful = jump or (first is not None and _is_contradicted_cold(first, judged, facts, now, policy))
-    if first is not None and doubtful:
-        chosen = _outvoted(first, judged) or first
-    confirmed = chosen is not None and (not doubtful or _is_confirmed(chosen, judged))
+    state, refused_supplies = update_supplies(state, quotes, now)
+    supply = effective_supply(state, now)
+    graded = [grade_quote(quote, supply, policy) for quote in quotes]
+    first = chosen = choose(graded)
+    jump = first is not None and _is_jump(first, state, now, policy)
+    unconfirmed = jump or (first is not None and _is_contradicted_cold(first, graded, state, now, policy))
+    if first is not None and unconfirmed:
+        chosen = _majority_quote(first, graded) or first
+    confirmed = chosen is not None and (not unconfirmed or _is_confirmed(chosen, graded))
     settled = chosen is not None and chosen.grade == "good" and confirmed
     if more and not (settled and supply.for_market_cap is not None):
-        return Valuation(kind="ask", facts=facts, jump=doubtful and not confirmed)
+        return Valuation(kind="ask", state=state, jump=unconfirmed and not confirmed)
     refusals = [(source, _SUPPLY) for source in refused_supplies]
-    refusals += [(entry.quote.source, entry.reason) for entry in judged if entry.reason and entry is not chosen]
+    refusals += [(entry.quote.source, entry.reason) for entry in graded if entry.reason and entry is not chosen]
     if chosen is None or supply.for_market_cap is None:
-        return _without_price(judged, facts, now, refusals, has_value=has_value)
-    loyal = None
+        return _without_price(graded, state, now, refusals, has_value=has_value)
+    backing = None
     if jump and not confirmed and has_value:
-        loyal = _loyal(chosen, judged, facts)
-        if loyal is None and not _confirms_itself(chosen, facts):
-            comparison, _ = _compare(chosen, judged, facts, policy)
-            return _held(chosen, judged, msgspec.structs.replace(facts, comparison=comparison), refusals)
-        chosen = loyal or chosen
-    comparison, disagreeing = _compare(chosen, judged, facts, policy)
+        backing = _quote_backing_last_price(chosen, graded, state)
+        if backing is None and not _confirms_itself(chosen, state):
+            comparison, _ = _compare(chosen, graded, state, policy)
+            return _held(chosen, graded, msgspec.structs.replace(state, comparison=comparison), refusals)
+        chosen = backing or chosen
+    comparison, disagreeing = _compare(chosen, graded, state, policy)
     reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
     if first is not None and first is not chosen:
         reasons[first.quote.source] = _JUMP
     refusals += reasons.items()
-    facts = _accepted(chosen, facts, comparison) if loyal is None else _doubtful(facts, comparison)
+    state = _accepted(chosen, state, comparison) if backing is None else _unaccepted(state, comparison)
     cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
-    seen = _seen(judged, chosen, reasons)
+    explanation = _explanation(graded, chosen, reasons)
     received = chosen.quote.received
-    return Valuation(kind="priced", facts=facts, cap=cap, received=received, seen=seen, refusals=tuple(refusals))
+    return Valuation(
+        kind="priced", state=state, cap=cap, received=received, explanation=explanation, refusals=tuple(refusals)
+    )
 
 
-def _is_jump(chosen: Judged, facts: Facts, now: Instant, policy: Policy) -> bool:
-    last = _fresh_last_good(facts, now, policy)
+def _is_jump(chosen: GradedQuote, state: TokenState, now: Instant, policy: Policy) -> bool:
+    last = _fresh_last_good(state, now, policy)
     return last is not None and not within(chosen.price, last.value, policy.jump_factor)
 
 
-def _fresh_last_good(facts: Facts, now: Instant, policy: Policy) -> Figure | None:
-    last = facts.last_good
+def _fresh_last_good(state: TokenState, now: Instant, policy: Policy) -> SourcedValue | None:
+    last = state.last_good
     is_fresh = last is not None and now.monotonic - last.received.monotonic < policy.fresh_seconds
     return last if is_fresh else None
 
 
 def _is_contradicted_cold(
-    first: Judged, judged: Sequence[Judged], facts: Facts, now: Instant, policy: Policy
+    first: GradedQuote, graded: Sequence[GradedQuote], state: TokenState, now: Instant, policy: Policy
 ) -> bool:
     """Tell whether good quotes are a jump apart with no fresh price to say who is right: a third may."""
-    if first.grade != "good" or _fresh_last_good(facts, now, policy) is not None:
+    if first.grade != "good" or _fresh_last_good(state, now, policy) is not None:
         return False
-    others = (entry for entry in judged if entry is not first and entry.grade == "good")
+    others = (entry for entry in graded if entry is not first and entry.grade == "good")
     return any(not within(first.price, entry.price, policy.jump_factor) for entry in others)
 
 
-def _is_confirmed(chosen: Judged, judged: Sequence[Judged]) -> bool:
+def _is_confirmed(chosen: GradedQuote, graded: Sequence[GradedQuote]) -> bool:
     return any(
         entry is not chosen and entry.usable and within(chosen.price, entry.price, JUMP_CONFIRMED_FACTOR)
-        for entry in judged
+        for entry in graded
     )
 
 
-def _outvoted(chosen: Judged, judged: Sequence[Judged]) -> Judged | None:
+def _majority_quote(chosen: GradedQuote, graded: Sequence[GradedQuote]) -> GradedQuote | None:
     """Return the quote of two other sources that confirm each other, where nobody confirms the chosen one.
 
     One of the two at least is good: two thin pools outvote nobody.
     """
-    if _is_confirmed(chosen, judged):
+    if _is_confirmed(chosen, graded):
         return None
-    others = [entry for entry in judged if entry is not chosen and entry.usable]
+    others = [entry for entry in graded if entry is not chosen and entry.usable]
     good = (entry for entry in others if entry.grade == "good")
     return next((entry for entry in good if _is_confirmed(entry, others)), None)
 
 
-def _confirms_itself(chosen: Judged, facts: Facts) -> bool:
+def _confirms_itself(chosen: GradedQuote, state: TokenState) -> bool:
     """Tell whether a jump, held once, may be taken on the word of the source that made it (design 4.9)."""
-    last = facts.last_good
+    last = state.last_good
     return (
         last is not None
-        and facts.held_upwards == (chosen.price > last.value)
+        and state.held_upwards == (chosen.price > last.value)
         and chosen.grade == "good"
         and chosen.quote.source == last.source
     )
 
 
-def _loyal(chosen: Judged, judged: Sequence[Judged], facts: Facts) -> Judged | None:
+def _quote_backing_last_price(
+    chosen: GradedQuote, graded: Sequence[GradedQuote], state: TokenState
+) -> GradedQuote | None:
     """Return another good quote that stands by the last good price, where the jump has been held before.
 
     Old price and other source are two against one: nonsense that goes on is not taken on its own word, for as
     long as the old price is fresh.
     """
-    last = facts.last_good
-    if last is None or facts.held_upwards != (chosen.price > last.value):
+    last = state.last_good
+    if last is None or state.held_upwards != (chosen.price > last.value):
         return None
-    others = (entry for entry in judged if entry is not chosen and entry.grade == "good")
+    others = (entry for entry in graded if entry is not chosen and entry.grade == "good")
     return next((entry for entry in others if within(entry.price, last.value, JUMP_CONFIRMED_FACTOR)), None)
 
 
 def _held(
-    chosen: Judged, judged: Sequence[Judged], facts: Facts, refusals: list[tuple[str, RefusalReason]]
+    chosen: GradedQuote,
+    graded: Sequence[GradedQuote],
+    state: TokenState,
+    refusals: list[tuple[str, RefusalReason]],
 ) -> Valuation:
-    last = facts.last_good
+    last = state.last_good
     upwards = last is not None and chosen.price > last.value
     return Valuation(
         kind="held",
-        facts=msgspec.structs.replace(facts, held_upwards=upwards, unpriced_since=None),
-        seen=_seen(judged, None, {chosen.quote.source: _JUMP}),
+        state=msgspec.structs.replace(state, held_upwards=upwards, unpriced_since=None),
+        explanation=_explanation(graded, None, {chosen.quote.source: _JUMP}),
         refusals=(*refusals, (chosen.quote.source, _JUMP)),
     )
 
 
 def _without_price(
-    judged: Sequence[Judged],
-    facts: Facts,
+    graded: Sequence[GradedQuote],
+    state: TokenState,
     now: Instant,
     refusals: list[tuple[str, RefusalReason]],
     *,
     has_value: bool,
 ) -> Valuation:
     """Tell apart the first answer without a price, which only casts doubt, from the second (design 4.10)."""
-    since = facts.unpriced_since or now
+    since = state.unpriced_since or now
     certain = not has_value or now.monotonic - since.monotonic >= UNPRICED_CONFIRMED_SECONDS
     return Valuation(
-        kind="unpriced" if certain else "doubted",
-        reason=_why_unpriced(judged),
-        lacks_supply=any(entry.usable for entry in judged),
-        facts=msgspec.structs.replace(facts, unpriced_since=None if certain else since, held_upwards=None),
-        seen=_seen(judged, None, {}),
+        kind="unpriced" if certain else "suspect",
+        reason=_why_unpriced(graded),
+        lacks_supply=any(entry.usable for entry in graded),
+        state=msgspec.structs.replace(state, unpriced_since=None if certain else since, held_upwards=None),
+        explanation=_explanation(graded, None, {}),
         refusals=tuple(refusals),
     )
 
 
-def _why_unpriced(judged: Sequence[Judged]) -> str:
-    if any(entry.usable for entry in judged):
+def _why_unpriced(graded: Sequence[GradedQuote]) -> str:
+    if any(entry.usable for entry in graded):
         return "there is a price but no supply"
-    reasons = [f"{entry.quote.source}: {entry.reason or 'no price'}" for entry in judged]
+    reasons = [f"{entry.quote.source}: {entry.reason or 'no price'}" for entry in graded]
     return "no source has a trustworthy price" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
 def _compare(
-    chosen: Judged, judged: Sequence[Judged], facts: Facts, policy: Policy
+    chosen: GradedQuote, graded: Sequence[GradedQuote], state: TokenState, policy: Policy
 ) -> tuple[Comparison | None, list[str]]:
     """Compare the chosen quote with the other good ones; also name those that disagree (design 4.7)."""
-    others = [entry for entry in judged if entry is not chosen and _is_side_by_side(chosen, entry)]
+    others = [entry for entry in graded if entry is not chosen and _is_side_by_side(chosen, entry)]
     if chosen.grade != "good" or not others:
-        return facts.comparison, []
+        return state.comparison, []
     disagreeing = [
         entry.quote.source for entry in others if not within(chosen.price, entry.price, policy.agreement_factor)
     ]
     if len(disagreeing) < len(others):
         return Comparison(chosen.quote.received, 0), disagreeing
-    before = facts.comparison.disagreements if facts.comparison else 0
+    before = state.comparison.disagreements if state.comparison else 0
     return Comparison(chosen.quote.received, before + 1), disagreeing
 
 
-def _is_side_by_side(chosen: Judged, other: Judged) -> bool:
+def _is_side_by_side(chosen: GradedQuote, other: GradedQuote) -> bool:
     apart = abs(chosen.quote.received.monotonic - other.quote.received.monotonic)
     return other.grade == "good" and apart <= SIDE_BY_SIDE_SECONDS
 
@@ -243,7 +250,9 @@ def verdict_stands(comparison: Comparison | None, now: Instant) -> bool:
     return comparison is not None and now.monotonic - comparison.compared.monotonic <= VERDICT_SECONDS
 
 
-def _confidence(chosen: Judged, supply: BelievedSupply, comparison: Comparison | None, now: Instant) -> Confidence:
+def _confidence(
+    chosen: GradedQuote, supply: EffectiveSupply, comparison: Comparison | None, now: Instant
+) -> Confidence:
     if chosen.grade != "good" or not supply.on_chain:
         return "low"
     if comparison is None or not verdict_stands(comparison, now):
@@ -253,21 +262,21 @@ def _confidence(chosen: Judged, supply: BelievedSupply, comparison: Comparison |
     return "high" if comparison.disagreements == 0 and supply.circulating is not None else "medium"
 
 
-def _accepted(chosen: Judged, facts: Facts, comparison: Comparison | None) -> Facts:
+def _accepted(chosen: GradedQuote, state: TokenState, comparison: Comparison | None) -> TokenState:
     quote = chosen.quote
-    last = Figure(chosen.price, quote.source, quote.received) if chosen.grade == "good" else facts.last_good
+    last = SourcedValue(chosen.price, quote.source, quote.received) if chosen.grade == "good" else state.last_good
     return msgspec.structs.replace(
-        facts, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None
+        state, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None
     )
 
 
-def _doubtful(facts: Facts, comparison: Comparison | None) -> Facts:
+def _unaccepted(state: TokenState, comparison: Comparison | None) -> TokenState:
     """Go on measuring jumps against the price of before: when it is no longer fresh, the order decides again."""
-    return msgspec.structs.replace(facts, comparison=comparison, unpriced_since=None)
+    return msgspec.structs.replace(state, comparison=comparison, unpriced_since=None)
 
 
 def _market_cap(
-    mint: Mint, chosen: Judged, supply: BelievedSupply, confidence: Confidence, symbol: str | None
+    mint: Mint, chosen: GradedQuote, supply: EffectiveSupply, confidence: Confidence, symbol: str | None
 ) -> MarketCap:
     quote, price = chosen.quote, chosen.price
     tokens = supply.for_market_cap or Decimal()
@@ -289,11 +298,11 @@ def _market_cap(
     )
 
 
-def _seen(
-    judged: Sequence[Judged], chosen: Judged | None, reasons: Mapping[str, RefusalReason]
-) -> tuple[SeenQuote, ...]:
+def _explanation(
+    graded: Sequence[GradedQuote], chosen: GradedQuote | None, reasons: Mapping[str, RefusalReason]
+) -> tuple[QuoteExplanation, ...]:
     return tuple(
-        SeenQuote(
+        QuoteExplanation(
             source=entry.quote.source,
             price_usd=_float(entry.quote.price_usd),
             liquidity_usd=_float(entry.quote.liquidity_usd),
@@ -301,11 +310,11 @@ def _seen(
             taken=entry is chosen,
             reason=None if entry is chosen else reasons.get(entry.quote.source, _why_not_taken(entry)),
         )
-        for entry in judged
+        for entry in graded
     )
 
 
-def _why_not_taken(entry: Judged) -> str:
+def _why_not_taken(entry: GradedQuote) -> str:
     return entry.reason or ("no price" if entry.grade == "silent" else "another source was taken")
 
 

@@ -5,8 +5,8 @@ from typing import Final, Literal
 import msgspec
 from cachetools import LRUCache
 
-from sidecar.clock import Clock
 from sidecar.models import Mint
+from sidecar.runtime.clock import Clock
 
 LONGEST_BACKOFF_SECONDS: Final = 3600.0
 

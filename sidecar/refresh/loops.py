@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
-from sidecar.clock import Clock
 from sidecar.config.settings import Settings
-from sidecar.metrics import LoopName, Metrics
+from sidecar.metrics.labels import LoopName
+from sidecar.metrics.metrics import Metrics
 from sidecar.refresh.schedule import JITTER
+from sidecar.runtime.clock import Clock
 
 STEP_LIMIT_SECONDS: Final = 120.0
 """A step that takes longer hangs: all it waits for has a limit of its own. See `step_limit_seconds`."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable
 from heapq import nsmallest
 from typing import Final
 
-from sidecar.clock import Clock
 from sidecar.models import Mint
+from sidecar.runtime.clock import Clock
 
 JITTER: Final = 0.05
 """Jitter only shortens an interval, so that no token gets older than promised."""

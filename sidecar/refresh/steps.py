@@ -7,12 +7,12 @@ from itertools import chain, zip_longest
 from typing import Any, Final
 
 from sidecar.errors import UpstreamError
-from sidecar.models import USD1, USDC, USDT, WRAPPED_SOL, Lane, Mint
+from sidecar.models import USD1, USDC, USDT, WRAPPED_SOL, Mint, Priority
 from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.tracker import Tracker
+from sidecar.runtime.aio import yielding
 from sidecar.sources import TrendingSource
-from sidecar.waiting import in_slices
 
 STABLECOINS: Final = frozenset(
     {
@@ -54,17 +54,17 @@ class Steps:
     async def popular(self) -> bool:
         """Refresh the popular list; free places in its calls refresh others along."""
         popular = self._tracker.popular
-        report = await self._refresher.refresh(popular, lane=Lane.POPULAR, loop="popular")
+        report = await self._refresher.refresh(popular, priority=Priority.POPULAR, loop="popular")
         return report.failed < len(popular) or not popular
 
     async def tracked(self) -> bool:
         """Refresh the tracked mints that are due, most requested first. Nothing due is a success."""
         mints = await self._due_by_demand()
-        report = await self._refresher.refresh(mints, lane=Lane.TRACKED, loop="tracked")
+        report = await self._refresher.refresh(mints, priority=Priority.TRACKED, loop="tracked")
         return report.failed < len(mints) or not mints
 
     async def _due_by_demand(self) -> list[Mint]:
-        requests = {mint: self._tracker.requests(mint) async for mint in in_slices(self._schedule.due(), 500)}
+        requests = {mint: self._tracker.requests(mint) async for mint in yielding(self._schedule.due(), 500)}
         return sorted(sorted(requests), key=requests.__getitem__, reverse=True)
 
     async def trending(self) -> bool:
@@ -79,7 +79,7 @@ class Steps:
 
     async def _list_of(self, source: TrendingSource) -> bool:
         try:
-            answer = await source.trending(Lane.TRACKED)
+            answer = await source.trending(Priority.TRACKED)
         except UpstreamError:
             return False  # logged and counted by the upstream
         self._lists[source.name] = answer.value

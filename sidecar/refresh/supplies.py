@@ -7,16 +7,16 @@ from typing import Final
 
 import msgspec
 
-from sidecar.clock import Clock, Instant, now
+from sidecar.cache.cache import PinnedCache
 from sidecar.errors import UpstreamError
-from sidecar.memory.cache import PinnedCache
-from sidecar.models import WRAPPED_SOL, ChainSupply, Lane, Mint
-from sidecar.pricing.facts import Facts
+from sidecar.models import WRAPPED_SOL, ChainSupply, Mint, Priority
+from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.tracker import Tracker
+from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.sources import SupplySource
 from sidecar.upstreams.upstream import Upstream
 
-Ledger = PinnedCache[Facts]
+TokenStates = PinnedCache[TokenState]
 
 FORBIDDEN_SECONDS: Final = 600.0
 """After a 403 the node is asked again at most this often."""
@@ -33,7 +33,7 @@ class SupplyReader:
         *,
         source: SupplySource,
         upstream: Upstream,
-        ledger: Ledger,
+        token_states: TokenStates,
         tracker: Tracker,
         supply_seconds: float,
         sol_supply_seconds: float,
@@ -41,7 +41,7 @@ class SupplyReader:
     ) -> None:
         self._source = source
         self._upstream = upstream
-        self._ledger = ledger
+        self._token_states = token_states
         self._tracker = tracker
         self._supply_seconds = supply_seconds
         self._sol_supply_seconds = sol_supply_seconds
@@ -62,12 +62,12 @@ class SupplyReader:
         interval = self._sol_supply_seconds if mint == WRAPPED_SOL else self._supply_seconds
         return self._age(mint) <= 2 * interval
 
-    async def read(self, mints: Sequence[Mint], lane: Lane) -> UpstreamError | None:
+    async def read(self, mints: Sequence[Mint], priority: Priority) -> UpstreamError | None:
         """Read mints' supplies in one call, topped up in the background. Returns the failure, if it failed."""
-        room = self._source.supply_batch_size - len(mints)
-        batch = [*mints, *self._riders(mints, room)] if lane is not Lane.MISS else mints
+        package = self._source.supply_batch_size - len(mints)
+        batch = [*mints, *self._top_up(mints, package)] if priority is not Priority.MISS else mints
         try:
-            answer = await self._source.supplies(batch, lane)
+            answer = await self._source.supplies(batch, priority)
         except UpstreamError as error:
             if error.status == _FORBIDDEN:
                 self._upstream.budget.block(FORBIDDEN_SECONDS)
@@ -77,11 +77,11 @@ class SupplyReader:
             self._remember(mint, supply, answered)
         return None
 
-    async def read_sol(self, lane: Lane) -> UpstreamError | None:
+    async def read_sol(self, priority: Priority) -> UpstreamError | None:
         """Read the supply of SOL; a failure is not tried again at once, a refusal much later."""
         self._sol_not_before = self._clock.monotonic() + SOL_RETRY_SECONDS
         try:
-            answer = await self._source.sol_supply(lane)
+            answer = await self._source.sol_supply(priority)
         except UpstreamError as error:
             if error.status == _FORBIDDEN:
                 self._sol_not_before = self._clock.monotonic() + FORBIDDEN_SECONDS
@@ -89,21 +89,21 @@ class SupplyReader:
         self._remember(WRAPPED_SOL, answer.value, now(self._clock))
         return None
 
-    def _riders(self, mints: Sequence[Mint], room: int) -> list[Mint]:
-        if not room:
+    def _top_up(self, mints: Sequence[Mint], package: int) -> list[Mint]:
+        if not package:
             return []
         others = self._tracker.mints.difference(mints, (WRAPPED_SOL,))
-        return nsmallest(room, others, key=lambda mint: (self._answered(mint), mint))
+        return nsmallest(package, others, key=lambda mint: (self._answered(mint), mint))
 
     def _age(self, mint: Mint) -> float:
         return self._clock.monotonic() - self._answered(mint)
 
     def _answered(self, mint: Mint) -> float:
-        facts = self._ledger.get(mint)
-        return -math.inf if facts is None or facts.chain_answered is None else facts.chain_answered.monotonic
+        state = self._token_states.get(mint)
+        return -math.inf if state is None or state.chain_answered is None else state.chain_answered.monotonic
 
     def _remember(self, mint: Mint, supply: ChainSupply | None, answered: Instant) -> None:
-        facts = self._ledger.get(mint) or Facts()
-        chain = facts.chain if supply is None else supply
-        facts = msgspec.structs.replace(facts, chain=chain, chain_answered=answered)
-        self._ledger.put(mint, facts)
+        state = self._token_states.get(mint) or TokenState()
+        chain = state.chain if supply is None else supply
+        state = msgspec.structs.replace(state, chain=chain, chain_answered=answered)
+        self._token_states.put(mint, state)

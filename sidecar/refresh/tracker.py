@@ -8,9 +8,9 @@ from typing import Final, Literal, NamedTuple, get_args
 import msgspec
 from cachetools import Cache, LRUCache
 
-from sidecar.clock import Clock
-from sidecar.metrics import Tier
+from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
+from sidecar.runtime.clock import Clock
 
 SLICES: Final = 12
 """Request counts are kept in this many slices of the window."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from sidecar.models import ChainSupply, Lane, Mint, Parsed, Quote
+from sidecar.models import ChainSupply, Mint, Parsed, Priority, Quote
 
 
 class PriceSource(Protocol):
@@ -17,7 +17,7 @@ class PriceSource(Protocol):
     def batch_size(self) -> int:
         """How many mints one call may ask for; the upstreams drop the rest without a word."""
 
-    async def quotes(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
         """Ask for between 1 and `batch_size` mints in one call.
 
         A mint that is missing was left out by the source, or its row is among the unreadable ones.
@@ -32,7 +32,7 @@ class TrendingSource(Protocol):
     def name(self) -> str:
         """The name in settings and metrics."""
 
-    async def trending(self, lane: Lane) -> Parsed[list[Mint]]:
+    async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return its list, first rank first, each mint once; SOL and stablecoins may be on it.
 
         Raises UpstreamError.
@@ -50,14 +50,14 @@ class SupplySource(Protocol):
     def supply_batch_size(self) -> int:
         """How many mints one call may ask for."""
 
-    async def supplies(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, ChainSupply | None]]:
+    async def supplies(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, ChainSupply | None]]:
         """Read the supplies of between 1 and `supply_batch_size` mints in one call.
 
         None: the chain answered, and it is no mint. A mint that is missing could not be read.
         Raises UpstreamError.
         """
 
-    async def sol_supply(self, lane: Lane) -> Parsed[ChainSupply]:
+    async def sol_supply(self, priority: Priority) -> Parsed[ChainSupply]:
         """Read the supply of SOL, total and circulating, which the mint of wrapped SOL does not tell.
 
         Raises UpstreamError.

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 from msgspec.json import Decoder
 
-from sidecar.clock import Instant
-from sidecar.models import TRUSTED_QUOTE_MINTS, Lane, Mint, Parsed, Quote
+from sidecar.models import TRUSTED_QUOTE_MINTS, Mint, Parsed, Priority, Quote
+from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
 from sidecar.upstreams.upstream import Upstream
 
@@ -73,14 +73,14 @@ class DexScreener:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def quotes(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 30 mints. Raises UpstreamError."""
         parse = partial(parse_quotes, frozenset(mints))
-        return await self._upstream.get(f"/tokens/v1/{_CHAIN}/{','.join(mints)}", {}, parse, lane)
+        return await self._upstream.get(f"/tokens/v1/{_CHAIN}/{','.join(mints)}", {}, parse, priority)
 
-    async def trending(self, lane: Lane) -> Parsed[list[Mint]]:
+    async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return the Solana tokens with the most boosts, first rank first. Raises UpstreamError."""
-        return await self._upstream.get("/token-boosts/top/v1", {}, parse_boosts, lane)
+        return await self._upstream.get("/token-boosts/top/v1", {}, parse_boosts, priority)
 
 
 def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:

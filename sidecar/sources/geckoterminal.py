@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec.json import Decoder
 
-from sidecar.clock import Instant
-from sidecar.models import TRUSTED_QUOTE_MINTS, WRAPPED_SOL, Lane, Mint, Parsed, Quote
+from sidecar.models import TRUSTED_QUOTE_MINTS, WRAPPED_SOL, Mint, Parsed, Priority, Quote
+from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
 from sidecar.upstreams.upstream import Upstream
 
@@ -108,17 +108,17 @@ class GeckoTerminal:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def quotes(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 30 mints. Raises UpstreamError."""
         path = f"/networks/solana/tokens/multi/{','.join(mints)}"
         parse = partial(parse_quotes, frozenset(mints))
-        return await self._upstream.get(path, {"include": "top_pools"}, parse, lane, {"Accept": _ACCEPT})
+        return await self._upstream.get(path, {"include": "top_pools"}, parse, priority, {"Accept": _ACCEPT})
 
-    async def trending(self, lane: Lane) -> Parsed[list[Mint]]:
+    async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return the base tokens of the pools trending over the last hour. Raises UpstreamError."""
         params = {"duration": "1h", "page": "1"}
         path = "/networks/solana/trending_pools"
-        return await self._upstream.get(path, params, parse_trending, lane, {"Accept": _ACCEPT})
+        return await self._upstream.get(path, params, parse_trending, priority, {"Accept": _ACCEPT})
 
 
 def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 from msgspec.json import Decoder
 
-from sidecar.clock import Instant
-from sidecar.models import Lane, Mint, Parsed, Quote
+from sidecar.models import Mint, Parsed, Priority, Quote
+from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
 from sidecar.upstreams.upstream import Upstream
 
@@ -45,15 +45,15 @@ class Jupiter:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def quotes(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 100 mints; the 101st would be dropped without a word. Raises UpstreamError."""
         parse = partial(parse_quotes, frozenset(mints))
-        return await self._upstream.get("/tokens/v2/search", {"query": ",".join(mints)}, parse, lane)
+        return await self._upstream.get("/tokens/v2/search", {"query": ",".join(mints)}, parse, priority)
 
-    async def trending(self, lane: Lane) -> Parsed[list[Mint]]:
+    async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return the tokens trending over the last hour, first rank first. Raises UpstreamError."""
         return await self._upstream.get(
-            "/tokens/v2/toptrending/1h", {"limit": _TRENDING_ROWS}, parse_trending, lane
+            "/tokens/v2/toptrending/1h", {"limit": _TRENDING_ROWS}, parse_trending, priority
         )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from sidecar.clock import Instant
 from sidecar.errors import SchemaError
 from sidecar.models import ChainSupply, ScaledUiAmount
+from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
 
 SPL_PROGRAM: Final = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"

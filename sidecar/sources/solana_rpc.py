@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.json import Decoder
 
-from sidecar.clock import Instant
 from sidecar.errors import Outcome, SchemaError, UpstreamError
-from sidecar.models import ChainSupply, Lane, Mint, Parsed
+from sidecar.models import ChainSupply, Mint, Parsed, Priority
+from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
 from sidecar.sources.mint_account import read_supply
 from sidecar.upstreams.upstream import Upstream
@@ -74,16 +74,16 @@ class SolanaRpc:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def supplies(self, mints: Sequence[Mint], lane: Lane) -> Parsed[dict[Mint, ChainSupply | None]]:
+    async def supplies(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, ChainSupply | None]]:
         """Read at most 100 mints; None is an account that is no mint. Raises UpstreamError."""
         # Whole accounts: a dataSlice would cut off the extensions, where the UI multiplier lives.
         request = _request("getMultipleAccounts", list(mints), {"encoding": "base64", "commitment": "finalized"})
-        return await self._upstream.post(request, partial(parse_supplies, mints), lane)
+        return await self._upstream.post(request, partial(parse_supplies, mints), priority)
 
-    async def sol_supply(self, lane: Lane) -> Parsed[ChainSupply]:
+    async def sol_supply(self, priority: Priority) -> Parsed[ChainSupply]:
         """Read SOL's supply; a heavy scan for the node, so ask rarely. Raises UpstreamError."""
         request = _request("getSupply", {"commitment": "finalized", "excludeNonCirculatingAccountsList": True})
-        return await self._upstream.post(request, parse_sol_supply, lane)
+        return await self._upstream.post(request, parse_sol_supply, priority)
 
 
 def parse_supplies(

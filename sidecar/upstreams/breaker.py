@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Final, Literal
 
-from sidecar.clock import Clock
+from sidecar.runtime.clock import Clock
 
 FAILURES_TO_OPEN: Final = 3
 FIRST_PAUSE_SECONDS: Final = 10.0

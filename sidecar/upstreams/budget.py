@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from sidecar.clock import Clock
-from sidecar.models import Lane
+from sidecar.models import Priority
+from sidecar.runtime.clock import Clock
 
 BURST_SECONDS: Final = 10.1
 MINUTE_SECONDS: Final = 60.1
@@ -17,7 +17,7 @@ FIRST_BACKOFF_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 60.0
 
 _KEPT_FOR_OTHERS = 5
-_LANE_STEP_SECONDS = 0.01
+_PRIORITY_STEP_SECONDS = 0.01
 
 
 class Budget:
@@ -49,47 +49,47 @@ class Budget:
             self._misses = deque(self._misses, maxlen=requests_per_minute)
             self._background = deque(self._background, maxlen=requests_per_minute)
 
-    def _limits(self, lane: Lane) -> Iterator[tuple[deque[float], int, float]]:
+    def _limits(self, priority: Priority) -> Iterator[tuple[deque[float], int, float]]:
         """Yield what holds a lane back: calls begun, and how many of them there may be in how many seconds."""
         minute = self.requests_per_minute
         for limit, window in ((max(1, minute // 6), BURST_SECONDS), (minute, MINUTE_SECONDS)):
             yield self._begun, limit, window
-            yield self._own(lane), limit - limit // _KEPT_FOR_OTHERS, window
+            yield self._own(priority), limit - limit // _KEPT_FOR_OTHERS, window
 
-    def _own(self, lane: Lane) -> deque[float]:
-        return self._misses if lane is Lane.MISS else self._background
+    def _own(self, priority: Priority) -> deque[float]:
+        return self._misses if priority is Priority.MISS else self._background
 
-    def delay(self, lane: Lane) -> float:
+    def delay(self, priority: Priority) -> float:
         """Seconds until a call of this lane may begin; 0 means now."""
         now = self._clock.monotonic()
-        free = max(_free_at(*limit) for limit in self._limits(lane))
+        free = max(_free_at(*limit) for limit in self._limits(priority))
         return max(0.0, free - now, self._blocked_until - now)
 
-    def begin(self, lane: Lane) -> None:
+    def begin(self, priority: Priority) -> None:
         """Record a call that begins now."""
-        for begun in (self._begun, self._own(lane)):
+        for begun in (self._begun, self._own(priority)):
             begun.append(self._clock.monotonic())
 
-    def free_slots(self, lane: Lane, within_seconds: float) -> int:
+    def free_slots(self, priority: Priority, within_seconds: float) -> int:
         """How many calls of this lane could begin within so many seconds, at the most."""
         horizon = self._clock.monotonic() + within_seconds
         if self._blocked_until > horizon:
             return 0
         free = min(
-            limit - sum(at + window > horizon for at in begun) for begun, limit, window in self._limits(lane)
+            limit - sum(at + window > horizon for at in begun) for begun, limit, window in self._limits(priority)
         )
         return max(0, free)
 
-    async def wait(self, lane: Lane, most_seconds: float) -> float:
+    async def wait(self, priority: Priority, most_seconds: float) -> float:
         """Wait for a free slot without taking it; return 0.0, or the delay when it would take too long.
 
         Of those who wait for the same slot the lower lane number wakes first.
         """
         started = self._clock.monotonic()
-        while delay := self.delay(lane):
+        while delay := self.delay(priority):
             if self._clock.monotonic() - started + delay > most_seconds:
                 return delay
-            await self._clock.sleep(delay + _LANE_STEP_SECONDS * lane)
+            await self._clock.sleep(delay + _PRIORITY_STEP_SECONDS * priority)
         return 0.0
 
     def refused(self, retry_after: float | None) -> None:
@@ -119,7 +119,7 @@ def _free_at(begun: deque[float], limit: int, window: float) -> float:
     return begun[-limit] + window if len(begun) >= limit else 0.0
 
 
-class CallSlots:
+class ConcurrencyLimit:
     """Upstream calls at once, over all sources.
 
     Background work may use all but one, and one source less than half: two that hang cannot starve the rest. Of a
@@ -134,11 +134,11 @@ class CallSlots:
         self._background_per_source: dict[str, asyncio.Semaphore] = {}
 
     @asynccontextmanager
-    async def hold(self, source: str, lane: Lane) -> AsyncIterator[None]:
+    async def hold(self, source: str, priority: Priority) -> AsyncIterator[None]:
         """Hold a slot for one call to a source, one of the configured ones."""
         limit = self._per_source_limit
         needed = [self._per_source.setdefault(source, asyncio.Semaphore(limit)), self._all]
-        if lane is not Lane.MISS:  # first, so that what waits for them holds nothing a miss needs
+        if priority is not Priority.MISS:  # first, so that what waits for them holds nothing a miss needs
             share = asyncio.Semaphore(max(1, limit - 1))
             needed = [self._background_per_source.setdefault(source, share), self._background, *needed]
         async with AsyncExitStack() as stack:

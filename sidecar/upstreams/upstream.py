@@ -15,12 +15,12 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from sidecar.clock import Clock, Instant, now
 from sidecar.errors import NotAskedError, Outcome, SchemaError, UpstreamError
-from sidecar.metrics import Metrics
-from sidecar.models import Lane, Parsed, T
+from sidecar.metrics.metrics import Metrics
+from sidecar.models import Parsed, Priority, T
+from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.upstreams.breaker import CircuitBreaker, State
-from sidecar.upstreams.budget import Budget, CallSlots
+from sidecar.upstreams.budget import Budget, ConcurrencyLimit
 from sidecar.upstreams.rate_headers import retry_after_seconds, window_reset_seconds
 
 LARGEST_ANSWER_BYTES: Final = 4 * 1024 * 1024
@@ -47,7 +47,7 @@ class Upstream:
         base_url: str,
         timeout_seconds: float,
         budget: Budget,
-        slots: CallSlots,
+        slots: ConcurrencyLimit,
         session: aiohttp.ClientSession,
         clock: Clock,
         metrics: Metrics,
@@ -70,7 +70,12 @@ class Upstream:
         self._credentials = credentials
 
     async def get(
-        self, path: str, params: Mapping[str, str], parse: Parse[T], lane: Lane, headers: Mapping[str, str] = {}
+        self,
+        path: str,
+        params: Mapping[str, str],
+        parse: Parse[T],
+        priority: Priority,
+        headers: Mapping[str, str] = {},
     ) -> Parsed[T]:
         """GET a path below the base URL; a query in the base URL is kept.
 
@@ -78,33 +83,33 @@ class Upstream:
         """
         base = self._base
         url = base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True).extend_query(params)
-        return await self._ask("GET", url, parse, lane, headers=headers)
+        return await self._ask("GET", url, parse, priority, headers=headers)
 
-    async def post(self, payload: object, parse: Parse[T], lane: Lane) -> Parsed[T]:
+    async def post(self, payload: object, parse: Parse[T], priority: Priority) -> Parsed[T]:
         """POST JSON to the base URL exactly as it was given. Raises as `get` does."""
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(payload)
-        return await self._ask("POST", self._base, parse, lane, headers=headers, body=body)
+        return await self._ask("POST", self._base, parse, priority, headers=headers, body=body)
 
-    def retry_in(self, lane: Lane) -> float:
+    def retry_in(self, priority: Priority) -> float:
         """Seconds until this source may be asked by a lane; 0 means now."""
-        return max(self.breaker.retry_in(), self.budget.delay(lane))
+        return max(self.breaker.retry_in(), self.budget.delay(priority))
 
     async def _ask(
         self,
         method: str,
         url: URL,
         parse: Parse[T],
-        lane: Lane,
+        priority: Priority,
         *,
         headers: Mapping[str, str],
         body: bytes | None = None,
     ) -> Parsed[T]:
-        async with self._turn(lane):
+        async with self._turn(priority):
             started = self._clock.monotonic()
             outcome: str | None = "connect"
             try:
-                parsed = await self._exchange(method, url, parse, lane, headers=headers, body=body)
+                parsed = await self._exchange(method, url, parse, priority, headers=headers, body=body)
                 outcome = "schema" if parsed.unreadable else "ok"
             except UpstreamError as error:
                 outcome = error.outcome
@@ -128,22 +133,22 @@ class Upstream:
         self._metrics.upstream_duration.labels(self.name).observe(self._clock.monotonic() - started)
 
     @asynccontextmanager
-    async def _turn(self, lane: Lane) -> AsyncIterator[None]:
+    async def _turn(self, priority: Priority) -> AsyncIterator[None]:
         """Hold a concurrency slot, with a budget slot taken at the moment the call begins."""
-        most = 0.0 if lane is Lane.MISS else LONGEST_BACKGROUND_WAIT_SECONDS
+        most = 0.0 if priority is Priority.MISS else LONGEST_BACKGROUND_WAIT_SECONDS
         while True:
             self._check_circuit()
             began = self._clock.monotonic()
-            delay = await self.budget.wait(lane, most)
+            delay = await self.budget.wait(priority, most)
             self._metrics.upstream_budget_wait.labels(self.name).inc(self._clock.monotonic() - began)
             if delay:
                 raise NotAskedError(self.name, "budget", delay)
-            async with self._slots.hold(self.name, lane):
+            async with self._slots.hold(self.name, priority):
                 self._check_circuit()
-                if self.budget.delay(lane):
+                if self.budget.delay(priority):
                     continue
                 self.breaker.begin()
-                self.budget.begin(lane)
+                self.budget.begin(priority)
                 yield
                 return
 
@@ -156,7 +161,7 @@ class Upstream:
         method: str,
         url: URL,
         parse: Parse[T],
-        lane: Lane,
+        priority: Priority,
         *,
         headers: Mapping[str, str],
         body: bytes | None,
@@ -170,7 +175,7 @@ class Upstream:
                 headers=sent,
                 timeout=self._timeout,
                 allow_redirects=False,
-                middlewares=[self._counting(lane)],
+                middlewares=[self._counting(priority)],
             ) as response:
                 self._check_status(response)
                 return parse(await self._read(response), now(self._clock))
@@ -183,7 +188,7 @@ class Upstream:
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: a host that is no name
             raise self._error("connect", f"{type(error).__name__}: {error}") from error
 
-    def _counting(self, lane: Lane) -> aiohttp.ClientMiddlewareType:
+    def _counting(self, priority: Priority) -> aiohttp.ClientMiddlewareType:
         """Count what aiohttp sends again after a lost connection as the call that it is; a probe is sent once."""
         attempts = itertools.count()
 
@@ -191,10 +196,10 @@ class Upstream:
             request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
             if next(attempts):
-                if self.breaker.state != "closed" or self.budget.delay(lane):
+                if self.breaker.state != "closed" or self.budget.delay(priority):
                     raise aiohttp.ClientConnectionError("the connection was lost")
                 self._metrics.upstream_requests.labels(self.name, "connect").inc()
-                self.budget.begin(lane)
+                self.budget.begin(priority)
             return await send(request)
 
         return attempt

@@ -7,11 +7,11 @@ import msgspec
 from aiohttp import hdrs, web
 
 from sidecar.errors import InvalidRequestError, McSidecarError, TooManyMintsError
-from sidecar.lookups import MINTS_A_TURN, Found
 from sidecar.models import Mint
-from sidecar.service import PreCacheService
-from sidecar.waiting import in_slices
-from sidecar.web.boundary import LARGEST_BODY_BYTES, boundary, check_size, declare_routes, expect
+from sidecar.runtime.aio import yielding
+from sidecar.service.lookups import MINTS_A_TURN, LookupHit
+from sidecar.service.service import PreCacheService
+from sidecar.web.middleware import LARGEST_BODY_BYTES, check_size, declare_routes, error_middleware, expect
 from sidecar.web.openapi import DOCUMENT
 from sidecar.web.origin_check import OriginCheck
 
@@ -38,7 +38,9 @@ def create_api(service: PreCacheService, *, unix_socket: bool) -> web.Applicatio
         check_size(request)
         check_origin(request)
 
-    app = web.Application(middlewares=[boundary(service.metrics.hot, check)], client_max_size=LARGEST_BODY_BYTES)
+    app = web.Application(
+        middlewares=[error_middleware(service.metrics.hot, check)], client_max_size=LARGEST_BODY_BYTES
+    )
     app[SERVICE] = service
     app.add_routes(
         [
@@ -106,12 +108,12 @@ async def get_stats(request: web.Request) -> web.Response:
     return _json({**service.get_stats(), "most_requested": most_requested})
 
 
-def token_response(service: PreCacheService, found: Found) -> web.Response:
+def token_response(service: PreCacheService, found: LookupHit) -> web.Response:
     """Build the answer for one token."""
     return web.Response(body=token_body(found), headers=_cache_headers(service, found))
 
 
-def token_body(found: Found) -> bytes:
+def token_body(found: LookupHit) -> bytes:
     """Finish a prepared answer: only what changes with time is written now."""
     return b'%b"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
         found.entry.body,
@@ -121,7 +123,7 @@ def token_body(found: Found) -> bytes:
     )
 
 
-def _cache_headers(service: PreCacheService, found: Found) -> dict[str, str]:
+def _cache_headers(service: PreCacheService, found: LookupHit) -> dict[str, str]:
     """Say how fresh the answer is (RFC 9111) and where it came from (RFC 9211)."""
     max_age, status = int(service.settings.cache.fresh_seconds), "mc-sidecar; hit"
     if found.stale:
@@ -140,9 +142,9 @@ async def _many(request: web.Request, mints: list[str], most: int) -> web.Respon
     if len(mints) > most:
         raise TooManyMintsError(f"{len(mints)} mints; this route takes at most {most}")
     found, errors = await request.app[SERVICE].lookups.find_many(mints)
-    slices = in_slices(found.items(), MINTS_A_TURN)
+    slices = yielding(found.items(), MINTS_A_TURN)
     tokens = b",".join([b'"%b":%b' % (mint.encode(), token_body(one)) async for mint, one in slices])
-    failures = {mint: _failure(error) async for mint, error in in_slices(errors.items(), MINTS_A_TURN)}
+    failures = {mint: _failure(error) async for mint, error in yielding(errors.items(), MINTS_A_TURN)}
     body = b'{"tokens":{%b},"errors":%b}' % (tokens, msgspec.json.encode(failures))
     return web.Response(body=body, headers=_NO_STORE)
 
@@ -196,7 +198,7 @@ def _flag(request: web.Request, name: str) -> bool:
     return text == "true"
 
 
-def _explained(service: PreCacheService, found: Found) -> list[dict[str, Any]]:
+def _explained(service: PreCacheService, found: LookupHit) -> list[dict[str, Any]]:
     now = service.clock.monotonic()
     return [
         {
@@ -207,7 +209,7 @@ def _explained(service: PreCacheService, found: Found) -> list[dict[str, Any]]:
             "taken": quote.taken,
             "reason": quote.reason,
         }
-        for quote in found.entry.seen
+        for quote in found.entry.explanation
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from sidecar.web.boundary import PARSER_LIMIT_BYTES, problem_of_http
+from sidecar.web.middleware import PARSER_LIMIT_BYTES, problem_of_http
 
 SWEEP_SECONDS: Final = 0.5
 GIVES_WAY_SWEEPS: Final = 2

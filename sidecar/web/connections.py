@@ -1,7 +1,7 @@
 """The connections of one listener: how many there are, who is cut off, and how they come to an end.
 
 Bounded by construction: `Limits.connections` connections, and MOST_REFUSALS more that are refused. Each holds at
-most a head of LARGEST_HEAD_BYTES that is still coming; the bodies that `boundary` lets in, 128 KB; 32 small
+most a head of LARGEST_HEAD_BYTES that is still coming; the bodies that the middleware lets in, 128 KB; 32 small
 requests in a row (aiohttp's MAX_MSG_QUEUE_SIZE), of which one is handled; and that one's answer.
 """
 
@@ -14,11 +14,11 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
-from sidecar.clock import Clock
 from sidecar.errors import OverloadedError
-from sidecar.web.boundary import problem_of
+from sidecar.runtime.clock import Clock
 from sidecar.web.connection import IDLE, SWEEP_SECONDS, Connection, Limits, raw_response
-from sidecar.web.listeners import BACKLOG, let_nobody_in
+from sidecar.web.middleware import problem_of
+from sidecar.web.sockets import BACKLOG, let_nobody_in
 
 MOST_REFUSALS: Final = 64
 REFUSAL_SECONDS: Final = 1.0

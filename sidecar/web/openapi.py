@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.version import __version__
+from sidecar.runtime.version import __version__
 from sidecar.web.openapi_schemas import Schema, reference, schemas
 
 _WAITING: Final = (404, 429, 503, 504)

@@ -8,12 +8,12 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from sidecar.config.settings import redacted
-from sidecar.models import Lane
+from sidecar.models import Priority
 from sidecar.refresh.loops import Loop
-from sidecar.service import PreCacheService
+from sidecar.runtime.version import __version__
+from sidecar.service.service import PreCacheService
 from sidecar.upstreams.upstream import Upstream
-from sidecar.version import __version__
-from sidecar.web.boundary import boundary, check_size, declare_routes, expect
+from sidecar.web.middleware import check_size, declare_routes, error_middleware, expect
 
 
 class Phase:
@@ -29,7 +29,7 @@ PHASE: Final = web.AppKey("phase", Phase)
 
 def create_ops(service: PreCacheService, phase: Phase) -> web.Application:
     """Build the operator's routes."""
-    app = web.Application(middlewares=[boundary(service.metrics.hot, check_size)])
+    app = web.Application(middlewares=[error_middleware(service.metrics.hot, check_size)])
     app[SERVICE] = service
     app[PHASE] = phase
     app.add_routes(
@@ -93,7 +93,7 @@ def _source(upstream: Upstream) -> dict[str, Any]:
         "last_error": upstream.last_error,
         "last_success": upstream.last_success_unix,
         "requests_per_minute": upstream.budget.requests_per_minute,
-        "retry_in_seconds": round(upstream.retry_in(Lane.MISS), 3),
+        "retry_in_seconds": round(upstream.retry_in(Priority.MISS), 3),
     }
 
 

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.file import load_settings
-from sidecar.config.rules import contradictions, is_loopback
 from sidecar.config.settings import (
     JupiterSettings,
     Settings,
@@ -14,6 +13,7 @@ from sidecar.config.settings import (
     redacted,
     secrets_of,
 )
+from sidecar.config.validation import contradictions, is_loopback
 
 
 def test_the_defaults_contradict_nothing() -> None:

@@ -34,12 +34,12 @@ def test_every_mint_is_base58_of_32_bytes(market: Market) -> None:
 def test_prices_move_with_the_clock_alone_and_stay_within_their_range(market: Market, clock: FakeClock) -> None:
     first = market.price(SOL)
     assert market.price(SOL) == first
-    seen = set()
+    explanation = set()
     for _ in range(200):
         clock.advance(600)
-        seen.add(market.price(SOL))
-    assert len(seen) == 200
-    assert 128.4 * 0.95 < min(seen) < max(seen) < 128.4 * 1.06
+        explanation.add(market.price(SOL))
+    assert len(explanation) == 200
+    assert 128.4 * 0.95 < min(explanation) < max(explanation) < 128.4 * 1.06
 
 
 def test_sources_differ_from_the_truth_by_less_than_one_percent_and_from_each_other(clock: FakeClock) -> None:

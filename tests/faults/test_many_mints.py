@@ -4,11 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 
+from sidecar.cache.cache import Entry
 from sidecar.config.settings import CacheSettings, Settings
 from sidecar.errors import McSidecarError
-from sidecar.memory.cache import Entry
 from sidecar.models import MarketCap, Mint
-from sidecar.refresh.refresher import MOST_MISSES
+from sidecar.refresh.refresher import MAX_MISSES
 from tests.faults.warm import QUIET, assert_calm, served_from_memory
 from tests.running import Rig, running
 from tests.service.tokens import nobodys
@@ -28,22 +28,22 @@ def assert_bounded(rig: Rig) -> None:
     """Hold every structure that requests can fill to its bound."""
     service, tracking = rig.service, rig.service.settings.tracking
     engine, refresher = service.engine, service.engine.refresher
-    desk = refresher._desk
+    context = refresher._context
     assert len(engine.cache) <= MAX_ENTRIES
     assert len(engine.cache._unpriced) <= MAX_ENTRIES
-    assert len(engine.ledger) <= MAX_ENTRIES + tracking.max_tokens
-    assert len(desk.backoff._entries) <= MAX_ENTRIES
+    assert len(engine.token_states) <= MAX_ENTRIES + tracking.max_tokens
+    assert len(context.backoff._entries) <= MAX_ENTRIES
     assert len(engine.tracker._candidates) <= 2000
     assert len(engine.tracker.mints) <= tracking.max_tokens
     assert len(engine.schedule._due) == len(engine.tracker.mints)
-    assert refresher._misses <= MOST_MISSES
-    assert len(refresher._waiting) <= MOST_MISSES
-    assert len(refresher._rounds) <= MOST_MISSES + tracking.max_tokens
+    assert refresher._misses <= MAX_MISSES
+    assert len(refresher._waiting) <= MAX_MISSES
+    assert len(refresher._batches) <= MAX_MISSES + tracking.max_tokens
     assert len(refresher._tasks) <= 100
     assert len(asyncio.all_tasks()) <= 500
     for upstream in engine.upstreams.values():
         assert len(upstream.budget._begun) <= upstream.budget.requests_per_minute
-    assert len(desk.symbols) == len(engine.tracker.popular)
+    assert len(context.symbols) == len(engine.tracker.popular)
 
 
 async def test_a_hundred_thousand_look_ups_of_unknown_mints_leave_everything_bounded() -> None:

@@ -8,7 +8,7 @@ from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.demo.tokens import SOURCES
 from sidecar.models import MarketCap
-from sidecar.service import PreCacheService
+from sidecar.service.service import PreCacheService
 from tests.running import Rig, WatchedMarket
 from tests.service.tokens import PRICED
 
@@ -76,4 +76,4 @@ def assert_calm(service: PreCacheService) -> None:
     refresher = service.engine.refresher
     assert not refresher._waiting
     assert refresher._misses == 0
-    assert len(refresher._tasks) <= len(refresher._rounds)
+    assert len(refresher._tasks) <= len(refresher._batches)

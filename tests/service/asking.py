@@ -7,11 +7,11 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from sidecar.clock import Instant
 from sidecar.config.redaction import Redactor, secret_parts
-from sidecar.metrics import Metrics
-from sidecar.models import Lane, Parsed
-from sidecar.upstreams.budget import Budget, CallSlots
+from sidecar.metrics.metrics import Metrics
+from sidecar.models import Parsed, Priority
+from sidecar.runtime.clock import Instant
+from sidecar.upstreams.budget import Budget, ConcurrencyLimit
 from sidecar.upstreams.upstream import Upstream
 from tests.clock import FakeClock
 
@@ -36,8 +36,8 @@ class Asked:
         self.metrics = metrics
         self.received = received
 
-    async def get(self, lane: Lane = Lane.MISS) -> bytes:
-        return (await self.upstream.get("/prices", {"ids": "a,b"}, as_it_is, lane)).value
+    async def get(self, priority: Priority = Priority.MISS) -> bytes:
+        return (await self.upstream.get("/prices", {"ids": "a,b"}, as_it_is, priority)).value
 
     def metric(self, name: str, **labels: str) -> float:
         labels = {"source": "jupiter", **labels}
@@ -85,7 +85,7 @@ async def asking(
             base_url=base_url,
             timeout_seconds=timeout_seconds,
             budget=Budget(rpm, clock),
-            slots=CallSlots(5),
+            slots=ConcurrencyLimit(5),
             session=session,
             clock=clock,
             metrics=metrics,

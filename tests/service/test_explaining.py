@@ -23,7 +23,10 @@ def rows(rig: Rig) -> list[Row]:
     entry = rig.service.engine.cache.get(BONK)
     assert entry is not None
     now = rig.clock.monotonic()
-    return [(row.source, row.price_usd, now - row.received_monotonic, row.taken, row.reason) for row in entry.seen]
+    return [
+        (row.source, row.price_usd, now - row.received_monotonic, row.taken, row.reason)
+        for row in entry.explanation
+    ]
 
 
 async def test_a_source_keeps_its_quote_when_it_fails_leaves_the_token_out_or_is_not_asked() -> None:

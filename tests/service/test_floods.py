@@ -64,11 +64,11 @@ async def test_a_flood_leaves_every_structure_within_its_bound() -> None:
         await flood(rig, 100, 22)
         engine = rig.service.engine
         refresher = engine.refresher
-        assert [len(refresher._rounds), len(refresher._waiting), refresher._misses] == [0, 0, 0]
+        assert [len(refresher._batches), len(refresher._waiting), refresher._misses] == [0, 0, 0]
         assert len(engine.cache) <= 500
         assert len(engine.cache._unpriced) <= 500
-        assert len(engine.ledger) <= 500 + 100
-        assert len(refresher._desk.backoff._entries) <= 500
+        assert len(engine.token_states) <= 500 + 100
+        assert len(refresher._context.backoff._entries) <= 500
         assert len(engine.tracker._candidates) <= 2000
         assert engine.tracker.mints == frozenset(engine.tracker.popular)
 

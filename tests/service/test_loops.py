@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.config.settings import Settings, TrackingSettings
-from sidecar.metrics import Metrics
+from sidecar.metrics.metrics import Metrics
 from sidecar.refresh.loops import GRACE_SECONDS, STEP_LIMIT_SECONDS, Loop
 from tests.clock import FakeClock
 from tests.running import running

@@ -10,7 +10,7 @@ from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import InvalidMintError, NotPricedError, NotRunningError
 from sidecar.models import USDC, USDT
-from sidecar.service import PreCacheService
+from sidecar.service.service import PreCacheService
 from tests.running import WatchedMarket, running
 from tests.service.tokens import BONK, JUP, POPULAR_MINTS, PRICED, SOL, nobodys, plain_tokens
 

@@ -246,13 +246,13 @@ async def test_a_second_disagreement_in_a_row_makes_it_low_and_an_agreement_high
     async with running(QUIET, prepare=bonk_stands_still) as rig:
         await rig.warm()
         rig.market.set_source_price("dexscreener", BONK, 1.2 * PRICE)
-        seen = []
+        explanation = []
         for minute in range(4):
             if minute == 3:
                 rig.market.set_source_price("dexscreener", BONK, None)
             await rig.next_refresh()
-            seen.append(await price_of(rig, BONK))
-        assert seen == [(PRICE, "jupiter", level) for level in ("medium", "low", "low", "high")]
+            explanation.append(await price_of(rig, BONK))
+        assert explanation == [(PRICE, "jupiter", level) for level in ("medium", "low", "low", "high")]
 
 
 async def test_without_a_second_source_the_verdict_lasts_ten_minutes() -> None:

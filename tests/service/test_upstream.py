@@ -8,10 +8,10 @@ import tracemalloc
 import pytest
 from aiohttp import ClientConnectionError, web
 
-from sidecar.clock import Instant
 from sidecar.demo import faults
 from sidecar.errors import SchemaError, UpstreamError
-from sidecar.models import Lane, Parsed
+from sidecar.models import Parsed, Priority
+from sidecar.runtime.clock import Instant
 from sidecar.upstreams.upstream import LARGEST_ANSWER_BYTES
 from tests.clock import UNIX_START
 from tests.service.asking import Handler, answering, as_it_is, asking
@@ -77,7 +77,7 @@ async def test_paths_are_appended_to_the_base_url_and_its_query_is_kept(base: st
 @pytest.mark.parametrize("base", ["/", "/v1/s3cr3t/", "/rpc?api-key=s3cr3t", "/a%2Fb?x=%20y"])
 async def test_a_post_goes_exactly_to_the_base_url(base: str) -> None:
     async with asking(answering(body=b"{}"), base=base) as asked:
-        await asked.upstream.post({"method": "getHealth"}, as_it_is, Lane.MISS)
+        await asked.upstream.post({"method": "getHealth"}, as_it_is, Priority.MISS)
         [request] = asked.received
         assert (request.method, request.target, request.body) == ("POST", base, b'{"method":"getHealth"}')
         assert request.headers["Content-Type"] == "application/json"
@@ -143,14 +143,14 @@ async def test_a_compressed_answer_is_read() -> None:
 async def test_an_answer_of_another_shape_is_counted_as_schema() -> None:
     async with asking(answering()) as asked:
         with pytest.raises(UpstreamError) as caught:
-            await asked.upstream.get("/", {}, unreadable, Lane.MISS)
+            await asked.upstream.get("/", {}, unreadable, Priority.MISS)
         assert caught.value.outcome == "schema"
         assert asked.outcomes() == {"schema": 1}
 
 
 async def test_an_answer_with_some_unreadable_rows_is_used_and_counted_as_schema() -> None:
     async with asking(answering()) as asked:
-        parsed = await asked.upstream.get("/", {}, lambda body, _: Parsed(body, unreadable=2), Lane.MISS)
+        parsed = await asked.upstream.get("/", {}, lambda body, _: Parsed(body, unreadable=2), Priority.MISS)
         assert parsed.value == b"[]"
         assert asked.outcomes() == {"schema": 1}
         assert asked.upstream.last_error == "2 rows of an unexpected shape"

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from sidecar.errors import NotAskedError, UpstreamError
-from sidecar.models import Lane
+from sidecar.models import Priority
 from tests.clock import UNIX_START
 from tests.service.asking import answering, asking
 
@@ -31,7 +31,7 @@ async def test_after_a_429_nothing_is_asked_for_as_long_as_the_upstream_says(
     async with asking(answering(429, headers=headers)) as asked:
         with pytest.raises(UpstreamError):
             await asked.get()
-        assert asked.upstream.retry_in(Lane.MISS) == pytest.approx(seconds, abs=1)
+        assert asked.upstream.retry_in(Priority.MISS) == pytest.approx(seconds, abs=1)
         with pytest.raises(NotAskedError) as refused:
             await asked.get()
         assert refused.value.reason == "budget"
@@ -51,7 +51,7 @@ async def test_a_429_that_does_not_say_for_how_long_doubles_the_pause(
         for pause in (2, 4, 8, 16, 32, 60, 60):
             with pytest.raises(UpstreamError):
                 await asked.get()
-            wait = asked.upstream.retry_in(Lane.MISS)
+            wait = asked.upstream.retry_in(Priority.MISS)
             assert pause <= wait <= pause * 1.25
             asked.clock.advance(wait)
         assert asked.outcomes() == {"rate_limited": 7}
@@ -60,7 +60,7 @@ async def test_a_429_that_does_not_say_for_how_long_doubles_the_pause(
 async def test_background_work_waits_for_its_turn_and_says_for_how_long() -> None:
     async with asking(answering(), rpm=6) as asked:
         await asked.get()
-        waiting = asyncio.create_task(asked.get(Lane.POPULAR))
+        waiting = asyncio.create_task(asked.get(Priority.POPULAR))
         await asyncio.sleep(0)
         asked.clock.advance(10.2)
         await waiting
@@ -87,7 +87,7 @@ async def test_three_failures_open_the_circuit_and_a_good_probe_closes_it(
             asked.clock.advance(10)
             with pytest.raises(UpstreamError):
                 await asked.get()
-            assert 19 <= asked.upstream.retry_in(Lane.MISS) <= 20
+            assert 19 <= asked.upstream.retry_in(Priority.MISS) <= 20
             status = 200
             asked.clock.advance(20)
             await asked.get()

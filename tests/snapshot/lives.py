@@ -8,16 +8,17 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.clock import Instant
+from sidecar.cache.cache import Entry
 from sidecar.config.popular import PopularToken
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import CacheSettings, Settings, SnapshotSettings, TrackingSettings
-from sidecar.engine import Engine
-from sidecar.memory.cache import Entry
-from sidecar.metrics import Metrics, Timestamp
+from sidecar.metrics.hot import Timestamp
+from sidecar.metrics.metrics import Metrics
 from sidecar.models import ChainSupply, MarketCap, Mint, ScaledUiAmount
-from sidecar.pricing.facts import Comparison, Facts, Figure
-from sidecar.snapshot.snapshots import Snapshots
+from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
+from sidecar.runtime.clock import Instant
+from sidecar.service.wiring import Engine
+from sidecar.snapshot.manager import SnapshotManager
 from tests.clock import UNIX_START, FakeClock
 from tests.service.tokens import nobodys
 
@@ -33,7 +34,7 @@ class Life:
         self.engine = engine
         self.clock = clock
         self.success = Timestamp("mc_sidecar_test", "For one engine.")
-        self.snapshots = Snapshots(engine, self.success)
+        self.snapshots = SnapshotManager(engine, self.success)
 
     def hold(self, mint: Mint, age_seconds: float = 0.0, **changes: Any) -> MarketCap:
         """Put a value into memory."""
@@ -69,17 +70,17 @@ def market_cap(mint: Mint, timestamp: float, **changes: Any) -> MarketCap:
     return msgspec.structs.replace(cap, **changes)
 
 
-def known_facts(at: Instant) -> Facts:
+def known_facts(at: Instant) -> TokenState:
     """Every fact there can be, all of one moment."""
     scaled = ScaledUiAmount(multiplier=Decimal(2), next_multiplier=Decimal(2), next_from_unix=0)
     total = Decimal("2000000.000000001")
-    return Facts(
+    return TokenState(
         chain=ChainSupply(received=at, total=total, circulating=Decimal(5), scaled=scaled),
         chain_answered=at,
-        source_total=Figure(Decimal(2_000_000), "jupiter", at),
-        circulating=Figure(Decimal("1e6"), "jupiter", at),
+        source_total=SourcedValue(Decimal(2_000_000), "jupiter", at),
+        circulating=SourcedValue(Decimal("1e6"), "jupiter", at),
         comparison=Comparison(at, 1),
-        last_good=Figure(Decimal("0.25"), "dexscreener", at),
+        last_good=SourcedValue(Decimal("0.25"), "dexscreener", at),
         held_upwards=True,
         unpriced_since=at,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.snapshot import snapshots as snapshot
+from sidecar.snapshot import manager as snapshot_manager
 from sidecar.snapshot.file import write
 from tests.clock import UNIX_START
 from tests.snapshot.lives import A, life, next_life, settings_for
@@ -92,7 +92,7 @@ async def test_what_cannot_be_set_aside_is_left_there(
     def refuse(_: Path) -> Path:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(snapshot, "set_aside", refuse)
+    monkeypatch.setattr(snapshot_manager, "set_aside", refuse)
     async with next_life(settings_for(path)):
         assert told(caplog) == [("WARNING", "snapshot refused", "it is not a snapshot")]
         assert caplog.records[0].__dict__["not_kept"] == "Read-only file system"
@@ -126,7 +126,7 @@ async def test_a_good_snapshot_that_cannot_be_read_at_the_moment_is_not_overwrit
     def refuse(*_: object) -> bytes:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(snapshot, "read", refuse)
+    monkeypatch.setattr(snapshot_manager, "read", refuse)
     async with next_life(settings_for(path)) as one:
         assert told(caplog) == [("WARNING", "snapshot not read", os.strerror(code))]
         assert await one.snapshots.save()
@@ -154,7 +154,7 @@ async def test_a_bug_in_the_restoring_does_not_stop_the_start_either(
     def break_off(_: bytes) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(snapshot, "decode", break_off)
+    monkeypatch.setattr(snapshot_manager, "decode", break_off)
     async with next_life(settings_for(path)):
         assert told(caplog) == [("ERROR", "snapshot refused", None)]
         assert caplog.records[0].exc_info
@@ -221,7 +221,7 @@ async def test_a_bug_in_the_encoding_is_logged_once_and_the_old_file_stays(
         def break_off(_: object) -> bytes:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(snapshot, "encode", break_off)
+        monkeypatch.setattr(snapshot_manager, "encode", break_off)
         assert not await one.snapshots.save()
         assert not await one.snapshots.save()
     assert told(caplog) == [("ERROR", "snapshot not written", None)]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.clock import Instant, now
+from sidecar.runtime.clock import Instant, now
 from sidecar.snapshot.file import read, write
 from tests.clock import UNIX_START
 from tests.service.tokens import nobodys
@@ -73,22 +73,22 @@ async def test_restarting_again_and_again_never_extends_a_life(path: Path) -> No
 async def test_facts_come_back_with_their_times(path: Path) -> None:
     settings = settings_for(path)
     async with life(settings) as one:
-        one.engine.ledger.put(A, known_facts(now(one.clock)))
+        one.engine.token_states.put(A, known_facts(now(one.clock)))
         one.clock.advance(2.0)
         await one.snapshots.save()
     async with next_life(settings, after=12.0) as two:
-        assert two.engine.ledger.get(A) == known_facts(Instant(NEXT_MONOTONIC - 12.0, UNIX_START))
+        assert two.engine.token_states.get(A) == known_facts(Instant(NEXT_MONOTONIC - 12.0, UNIX_START))
 
 
 async def test_facts_are_kept_for_a_day_and_no_longer(path: Path) -> None:
     settings = settings_for(path)
     async with life(settings) as one:
-        one.engine.ledger.put(A, known_facts(now(one.clock)))
+        one.engine.token_states.put(A, known_facts(now(one.clock)))
         await one.snapshots.save()
     async with next_life(settings, after=86_400.0) as kept:
-        assert kept.engine.ledger.get(A) is not None
+        assert kept.engine.token_states.get(A) is not None
     async with next_life(settings, after=86_401.0) as gone:
-        assert gone.engine.ledger.get(A) is None
+        assert gone.engine.token_states.get(A) is None
 
 
 async def test_request_counts_and_places_come_back_by_their_age(path: Path) -> None:
@@ -233,7 +233,7 @@ async def content_of_one(path: Path) -> list[bytes]:
     """Return the lines of a snapshot of one value with facts, and one demand."""
     async with life(settings_for(path)) as one:
         one.hold(A)
-        one.engine.ledger.put(A, known_facts(now(one.clock)))
+        one.engine.token_states.put(A, known_facts(now(one.clock)))
         one.engine.tracker.request(B)
         await one.snapshots.save()
         return read(path, one.snapshots.max_bytes).splitlines(keepends=True)
@@ -270,7 +270,7 @@ async def test_a_line_that_makes_no_sense_is_left_out_and_the_others_count(
     write(path, [taken, demand, token.replace(written, instead)])
     async with next_life(settings_for(path)) as two:
         assert len(two.engine.cache) == 0
-        assert len(two.engine.ledger) == 0
+        assert len(two.engine.token_states) == 0
         assert two.wanted() == {B: ("candidate", ((0.0, 1),))}
     assert [(r.message, r.__dict__["dropped"]) for r in caplog.records] == [("snapshot restored", 1)]
 
@@ -312,4 +312,4 @@ async def test_the_bounds_hold_whatever_the_file_holds(path: Path) -> None:
     async with next_life(settings) as two:
         assert len(two.engine.tracker.mints) == 10
         assert len(two.engine.cache) <= 100
-        assert len(two.engine.ledger) <= 110
+        assert len(two.engine.token_states) <= 110

@@ -6,8 +6,8 @@ from typing import NamedTuple, TypeVar, cast
 import base58
 import msgspec
 
-from sidecar.clock import Instant
-from sidecar.models import Lane, Mint, Parsed
+from sidecar.models import Mint, Parsed, Priority
+from sidecar.runtime.clock import Instant
 from sidecar.upstreams.upstream import Upstream
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
     params: Mapping[str, str]
     headers: Mapping[str, str]
     payload: object
-    lane: Lane
+    priority: Priority
 
 
 class FakeUpstream:
@@ -55,12 +55,14 @@ class FakeUpstream:
         path: str,
         params: Mapping[str, str],
         parse: Callable[[bytes, Instant], Parsed[T]],
-        lane: Lane,
+        priority: Priority,
         headers: Mapping[str, str] = {},
     ) -> Parsed[T]:
-        self.asked.append(Asked(path, params, headers, None, lane))
+        self.asked.append(Asked(path, params, headers, None, priority))
         return parse(self._body, RECEIVED)
 
-    async def post(self, payload: object, parse: Callable[[bytes, Instant], Parsed[T]], lane: Lane) -> Parsed[T]:
-        self.asked.append(Asked(None, {}, {}, payload, lane))
+    async def post(
+        self, payload: object, parse: Callable[[bytes, Instant], Parsed[T]], priority: Priority
+    ) -> Parsed[T]:
+        self.asked.append(Asked(None, {}, {}, payload, priority))
         return parse(self._body, RECEIVED)

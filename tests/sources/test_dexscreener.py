@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sidecar.errors import SchemaError
-from sidecar.models import TRUSTED_QUOTE_MINTS, USDC, WRAPPED_SOL, Lane, Parsed, Quote
+from sidecar.models import TRUSTED_QUOTE_MINTS, USDC, WRAPPED_SOL, Parsed, Priority, Quote
 from sidecar.sources.dexscreener import DexScreener, parse_boosts, parse_quotes
 from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, JUNK, RECEIVED, FakeUpstream, encode
 
@@ -201,15 +201,15 @@ def test_boosts_that_are_no_list_are_a_schema_error() -> None:
 
 async def test_a_batch_is_one_call_with_the_mints_in_the_path() -> None:
     upstream = FakeUpstream([pair()])
-    parsed = await DexScreener(upstream.as_upstream()).quotes([ALPHA, BETA], Lane.MISS)
+    parsed = await DexScreener(upstream.as_upstream()).quotes([ALPHA, BETA], Priority.MISS)
     assert set(parsed.value) == {ALPHA}
-    assert [(asked.path, asked.params, asked.lane) for asked in upstream.asked] == [
-        (f"/tokens/v1/solana/{ALPHA},{BETA}", {}, Lane.MISS)
+    assert [(asked.path, asked.params, asked.priority) for asked in upstream.asked] == [
+        (f"/tokens/v1/solana/{ALPHA},{BETA}", {}, Priority.MISS)
     ]
 
 
 async def test_trending_is_the_top_boosts() -> None:
     upstream = FakeUpstream([{"chainId": "solana", "tokenAddress": BETA}])
-    parsed = await DexScreener(upstream.as_upstream()).trending(Lane.TRACKED)
+    parsed = await DexScreener(upstream.as_upstream()).trending(Priority.TRACKED)
     assert parsed.value == [BETA]
     assert [(asked.path, asked.params) for asked in upstream.asked] == [("/token-boosts/top/v1", {})]

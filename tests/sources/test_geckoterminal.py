@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sidecar.errors import SchemaError
-from sidecar.models import USDC, WRAPPED_SOL, Lane, Quote
+from sidecar.models import USDC, WRAPPED_SOL, Priority, Quote
 from sidecar.sources.geckoterminal import GeckoTerminal, parse_quotes, parse_trending
 from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, JUNK, RECEIVED, FakeUpstream, encode
 
@@ -190,16 +190,16 @@ def test_trending_is_the_base_tokens_of_the_pools_in_order_and_once() -> None:
 
 async def test_a_batch_is_one_call_with_its_top_pools() -> None:
     upstream = FakeUpstream({"data": [token(BETA)]})
-    parsed = await GeckoTerminal(upstream.as_upstream()).quotes([ALPHA, BETA], Lane.TRACKED)
+    parsed = await GeckoTerminal(upstream.as_upstream()).quotes([ALPHA, BETA], Priority.TRACKED)
     assert set(parsed.value) == {BETA}
-    assert [(asked.path, asked.params, asked.headers, asked.lane) for asked in upstream.asked] == [
-        (f"/networks/solana/tokens/multi/{ALPHA},{BETA}", {"include": "top_pools"}, ACCEPT, Lane.TRACKED)
+    assert [(asked.path, asked.params, asked.headers, asked.priority) for asked in upstream.asked] == [
+        (f"/networks/solana/tokens/multi/{ALPHA},{BETA}", {"include": "top_pools"}, ACCEPT, Priority.TRACKED)
     ]
 
 
 async def test_trending_is_the_first_page_of_the_last_hour() -> None:
     upstream = FakeUpstream({"data": [pool("1", BETA, USDC)]})
-    parsed = await GeckoTerminal(upstream.as_upstream()).trending(Lane.TRACKED)
+    parsed = await GeckoTerminal(upstream.as_upstream()).trending(Priority.TRACKED)
     assert parsed.value == [BETA]
     assert [(asked.path, asked.params, asked.headers) for asked in upstream.asked] == [
         ("/networks/solana/trending_pools", {"duration": "1h", "page": "1"}, ACCEPT)

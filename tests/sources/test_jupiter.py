@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sidecar.errors import SchemaError
-from sidecar.models import Lane, Quote
+from sidecar.models import Priority, Quote
 from sidecar.sources.jupiter import Jupiter, parse_quotes, parse_trending
 from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, JUNK, RECEIVED, FakeUpstream, encode
 
@@ -151,17 +151,17 @@ def test_the_trending_list_keeps_its_order_and_names_each_mint_once() -> None:
 
 async def test_a_batch_is_one_search() -> None:
     upstream = FakeUpstream([row(BETA), row(JUNK)])
-    parsed = await Jupiter(upstream.as_upstream()).quotes([ALPHA, BETA], Lane.POPULAR)
+    parsed = await Jupiter(upstream.as_upstream()).quotes([ALPHA, BETA], Priority.POPULAR)
     assert set(parsed.value) == {BETA}
-    assert [(asked.path, asked.params, asked.lane) for asked in upstream.asked] == [
-        ("/tokens/v2/search", {"query": f"{ALPHA},{BETA}"}, Lane.POPULAR)
+    assert [(asked.path, asked.params, asked.priority) for asked in upstream.asked] == [
+        ("/tokens/v2/search", {"query": f"{ALPHA},{BETA}"}, Priority.POPULAR)
     ]
 
 
 async def test_trending_is_one_call_for_a_hundred_rows() -> None:
     upstream = FakeUpstream([row(BETA)])
-    parsed = await Jupiter(upstream.as_upstream()).trending(Lane.TRACKED)
+    parsed = await Jupiter(upstream.as_upstream()).trending(Priority.TRACKED)
     assert parsed.value == [BETA]
-    assert [(asked.path, asked.params, asked.lane) for asked in upstream.asked] == [
-        ("/tokens/v2/toptrending/1h", {"limit": "100"}, Lane.TRACKED)
+    assert [(asked.path, asked.params, asked.priority) for asked in upstream.asked] == [
+        ("/tokens/v2/toptrending/1h", {"limit": "100"}, Priority.TRACKED)
     ]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.clock import Instant
 from sidecar.errors import SchemaError, UpstreamError
 from sidecar.models import USDC, ChainSupply, Parsed, Quote, parse_mint
+from sidecar.runtime.clock import Instant
 from sidecar.sources import dexscreener, geckoterminal, jupiter, solana_rpc
 from sidecar.sources.mint_account import SPL_2022_PROGRAM, SPL_PROGRAM, read_supply
 from tests.sources.accounts import account, extended, mint_bytes, scaled

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sidecar.errors import SchemaError, UpstreamError
-from sidecar.models import ChainSupply, Lane
+from sidecar.models import ChainSupply, Priority
 from sidecar.sources.mint_account import SPL_2022_PROGRAM
 from sidecar.sources.solana_rpc import SolanaRpc, parse_sol_supply, parse_supplies
 from tests.sources.accounts import account, extended, mint_bytes, scaled
@@ -135,22 +135,22 @@ def test_a_supply_of_sol_that_cannot_be_is_a_schema_error(total: object, circula
 
 async def test_supplies_are_whole_accounts_in_one_call() -> None:
     upstream = FakeUpstream(answer([None, account()]))
-    parsed = await SolanaRpc(upstream.as_upstream()).supplies([ALPHA, BETA], Lane.MISS)
+    parsed = await SolanaRpc(upstream.as_upstream()).supplies([ALPHA, BETA], Priority.MISS)
     assert [mint for mint, supply in parsed.value.items() if supply] == [BETA]
     options = {"encoding": "base64", "commitment": "finalized"}
-    assert [(encode(asked.payload), asked.lane) for asked in upstream.asked] == [
+    assert [(encode(asked.payload), asked.priority) for asked in upstream.asked] == [
         (
             encode(
                 {"jsonrpc": "2.0", "id": 1, "method": "getMultipleAccounts", "params": [[ALPHA, BETA], options]}
             ),
-            Lane.MISS,
+            Priority.MISS,
         )
     ]
 
 
 async def test_the_supply_of_sol_is_asked_without_the_list_of_accounts() -> None:
     upstream = FakeUpstream(answer({"total": 5_000_000_000, "circulating": 4_000_000_000}))
-    parsed = await SolanaRpc(upstream.as_upstream()).sol_supply(Lane.POPULAR)
+    parsed = await SolanaRpc(upstream.as_upstream()).sol_supply(Priority.POPULAR)
     assert (str(parsed.value.total), str(parsed.value.circulating)) == ("5.000000000", "4.000000000")
     options = {"commitment": "finalized", "excludeNonCirculatingAccountsList": True}
     assert [encode(asked.payload) for asked in upstream.asked] == [

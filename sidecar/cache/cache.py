@@ -1,0 +1,186 @@
+"""What is held in memory, by mint: bounded, with tracked tokens out of the reach of everybody else."""
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+from cachetools import Cache, TTLCache
+
+from sidecar.metrics.labels import EvictionReason
+from sidecar.models import MarketCap, Mint
+from sidecar.pricing.valuation import QuoteExplanation
+from sidecar.runtime.clock import Clock
+
+V = TypeVar("V")
+
+Evicted = Callable[[EvictionReason], None]
+
+
+class _CountingCache(TTLCache[Mint, V]):
+    """A TTLCache that says when it lets go of something, and why."""
+
+    def __init__(self, maxsize: int, ttl: float, clock: Clock, evicted: Evicted) -> None:
+        super().__init__(maxsize, ttl, timer=clock.monotonic)
+        self._evicted = evicted
+
+    def expire(self, time: float | None = None) -> list[tuple[Mint, V]]:
+        gone = super().expire(time)
+        for _ in gone:
+            self._evicted("expired")
+        return gone
+
+    def popitem(self) -> tuple[Mint, V]:
+        self._evicted("capacity")
+        return super().popitem()
+
+
+class PinnedCache(Generic[V]):
+    """A TTLCache with places beside it for pinned mints, which nothing pushes out.
+
+    `max_others` bounds the rest; the number of pinned mints is the tracker's cap. The TTL frees memory: the
+    owner judges for itself whether a value is still good.
+    """
+
+    def __init__(self, *, max_others: int, ttl_seconds: float, clock: Clock, evicted: Evicted) -> None:
+        self._pinned_mints: frozenset[Mint] = frozenset()
+        self._pinned: dict[Mint, V] = {}
+        self._others = _CountingCache[V](max_others, ttl_seconds, clock, evicted)
+
+    def __len__(self) -> int:
+        return len(self._pinned) + len(self._others)
+
+    def __iter__(self) -> Iterator[Mint]:
+        yield from list(self._pinned)
+        yield from list(Cache.__iter__(self._others))  # who is past the TTL too, in a hundredth of the time
+
+    def get(self, mint: Mint) -> V | None:
+        """Return what is held for a mint."""
+        found = self._pinned.get(mint)
+        return found if found is not None else self._others.get(mint)
+
+    def peek(self, mint: Mint) -> V | None:
+        """Return what is held for a mint, which is no use of it: its turn to be evicted stays."""
+        found = self._pinned.get(mint)
+        if found is not None or mint not in self._others:
+            return found
+        other: V = Cache.__getitem__(self._others, mint)
+        return other
+
+    def put(self, mint: Mint, value: V) -> None:
+        """Hold a value, in place of an older one."""
+        if mint in self._pinned_mints:
+            self._pinned[mint] = value
+        else:
+            self._others[mint] = value
+
+    def pop(self, mint: Mint) -> V | None:
+        """Let go of a mint."""
+        found = self._pinned.pop(mint, None)
+        return found if found is not None else self._others.pop(mint, None)
+
+    def pin(self, mints: frozenset[Mint]) -> None:
+        """Make exactly these mints the pinned ones, keeping every value."""
+        arriving, leaving = mints - self._pinned_mints, self._pinned_mints - mints
+        self._pinned_mints = mints
+        for mint in leaving:
+            if (value := self._pinned.pop(mint, None)) is not None:
+                self._others[mint] = value
+        for mint in arriving:
+            if (value := self._others.pop(mint, None)) is not None:
+                self._pinned[mint] = value
+
+
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """One market cap in memory, with its answer prepared but for age, staleness and `cached`."""
+
+    cap: MarketCap
+    received: float
+    """Monotonic time of the answer behind the price: all ages are counted from it."""
+    explanation: tuple[QuoteExplanation, ...]
+    asked_again: float = 0.0
+    """Monotonic time of the last refresh that a stale look-up caused."""
+    body: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.asked_again = self.received
+        encoded = msgspec.json.encode(self.cap)
+        self.body = encoded[: encoded.rindex(b'"age_seconds"')]
+
+
+class MarketCapCache:
+    """The market caps, and which mints are known to have none.
+
+    `fresh_seconds`: older is stale, and still served; `max_stale_seconds`: older is gone. Both count from the
+    time of the answer behind the price, so publishing a value again never extends its life.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        max_entries: int,
+        max_pinned: int,
+        fresh_seconds: float,
+        max_stale_seconds: float,
+        negative_seconds: float,
+        evicted: Evicted,
+    ) -> None:
+        self.fresh_seconds = fresh_seconds
+        self.max_stale_seconds = max_stale_seconds
+        self._clock = clock
+        self._evicted = evicted
+        self._entries = PinnedCache[Entry](
+            max_others=max_entries - max_pinned, ttl_seconds=max_stale_seconds, clock=clock, evicted=evicted
+        )
+        self._unpriced: TTLCache[Mint, str] = TTLCache(max_entries, negative_seconds, timer=clock.monotonic)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, mint: Mint) -> Entry | None:
+        """Return the entry of a mint, fresh or stale; None when there is none or it is too old to serve."""
+        entry = self._entries.get(mint)
+        if entry is None or self._clock.monotonic() - entry.received <= self.max_stale_seconds:
+            return entry
+        self._entries.pop(mint)
+        self._evicted("expired")
+        return None
+
+    def put(self, entry: Entry) -> None:
+        """Hold a market cap; the mint is no longer one without a price."""
+        self._unpriced.pop(entry.cap.mint, None)
+        self._entries.put(entry.cap.mint, entry)
+
+    def delist(self, mint: Mint) -> None:
+        """Drop the value of a token that left the popular list and that nobody else wants."""
+        if self._entries.pop(mint) is not None:
+            self._evicted("delisted")
+
+    def put_unpriced(self, mint: Mint, reason: str) -> None:
+        """Remember for `negative_seconds` that no source prices a mint; a value it had is dropped."""
+        if self._entries.pop(mint) is not None:
+            self._evicted("not_priced")
+        self._unpriced[mint] = reason
+
+    def unpriced_reason(self, mint: Mint) -> str | None:
+        """Why a mint has no price, while that is remembered."""
+        reason: str | None = self._unpriced.get(mint)
+        return reason
+
+    def mints(self) -> list[Mint]:
+        """Return whose value is in memory, tracked ones first; some may be too old to serve."""
+        return list(self._entries)
+
+    def peek(self, mint: Mint) -> Entry | None:
+        """Return the entry of a mint, however old, without a trace."""
+        return self._entries.peek(mint)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries that may still be served."""
+        for mint in self._entries:
+            if (entry := self.get(mint)) is not None:
+                yield entry
+
+    def pin(self, mints: frozenset[Mint]) -> None:
+        """Keep exactly these mints out of the reach of eviction."""
+        self._entries.pin(mints)

@@ -1,0 +1,39 @@
+"""The one place where a refreshed market cap becomes public."""
+
+from typing import Protocol
+
+from sidecar.cache.cache import Entry, MarketCapCache
+from sidecar.models import MarketCap, Mint
+
+
+class Listener(Protocol):
+    """Hears of every change; it must not block."""
+
+    def __call__(self, mint: Mint, cap: MarketCap | None) -> None:
+        """Take note of a new market cap, or with None that a mint has none any more."""
+
+
+class Publisher:
+    """Puts values into the cache and tells who listens. Listeners join at start, before the first refresh."""
+
+    def __init__(self, cache: MarketCapCache) -> None:
+        self._cache = cache
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Tell this listener of every change from now on."""
+        self._listeners.append(listener)
+
+    def publish(self, entry: Entry) -> None:
+        """Make a market cap public."""
+        self._cache.put(entry)
+        self._tell(entry.cap.mint, entry.cap)
+
+    def publish_unpriced(self, mint: Mint, reason: str) -> None:
+        """Make public that no source prices a mint."""
+        self._cache.put_unpriced(mint, reason)
+        self._tell(mint, None)
+
+    def _tell(self, mint: Mint, cap: MarketCap | None) -> None:
+        for listener in self._listeners:
+            listener(mint, cap)

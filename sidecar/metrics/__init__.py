@@ -1,0 +1,1 @@
+"""Every collector, declared once."""

@@ -1,0 +1,137 @@
+"""Collectors over plain integers, for what every look-up touches."""
+
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final, get_args
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from sidecar.metrics.labels import AGE_BUCKETS, HTTP_BUCKETS, LookupResult
+from sidecar.runtime.clock import Clock
+
+RATIO_WINDOW_SECONDS: Final = 300.0
+RATIO_SAMPLE_SECONDS: Final = 10.0
+
+
+class PlainHistogram:
+    """A histogram over plain integers: the hot path pays one bisection and two additions."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value, in seconds."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts by upper bound, as the exposition format wants them."""
+        bounds = [*map(str, self.bounds), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+
+
+class RouteStats:
+    """Requests to one route template."""
+
+    __slots__ = ("durations", "statuses")
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = {}
+        self.durations = PlainHistogram(HTTP_BUCKETS)
+
+    def record(self, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.durations.observe(seconds)
+
+
+class HotCounters(Collector):
+    """What every look-up touches, as plain attributes; turned into metric families only when scraped."""
+
+    def __init__(self) -> None:
+        self.lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
+        self.served_age = PlainHistogram(AGE_BUCKETS)
+        self.routes: dict[str, RouteStats] = {}
+
+    def route(self, template: str) -> RouteStats:
+        """Return the statistics of a route template, one of those that the applications declare."""
+        return self.routes.setdefault(template, RouteStats())
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the families: `/metrics?name[]=…` finds a collector by what it describes."""
+        return self.collect()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families for one scrape."""
+        lookups = CounterMetricFamily(
+            "mc_sidecar_lookups", "Look-ups of one token, by how they were answered.", labels=["result"]
+        )
+        for result, count in self.lookups.items():
+            lookups.add_metric([result], count)
+        yield lookups
+        age = HistogramMetricFamily("mc_sidecar_served_age_seconds", "Age of the served values when served.")
+        age.add_metric([], self.served_age.buckets(), self.served_age.total)
+        yield age
+        yield from self._http()
+
+    def _http(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "mc_sidecar_http_requests", "HTTP requests answered.", labels=["route", "status"]
+        )
+        seconds = HistogramMetricFamily(
+            "mc_sidecar_http_request_duration_seconds", "Time to answer an HTTP request.", labels=["route"]
+        )
+        for template, stats in self.routes.items():
+            for status, count in stats.statuses.items():
+                requests.add_metric([template, str(status)], count)
+            seconds.add_metric([template], stats.durations.buckets(), stats.durations.total)
+        yield requests
+        yield seconds
+
+
+class HitRatio:
+    """(hit + stale) / (hit + stale + miss + not_priced) over the last five minutes."""
+
+    def __init__(self, lookups: dict[LookupResult, int], clock: Clock) -> None:
+        self._lookups = lookups
+        self._clock = clock
+        length = int(RATIO_WINDOW_SECONDS / RATIO_SAMPLE_SECONDS) + 1
+        self._samples: deque[tuple[float, int, int]] = deque([self._read()], maxlen=length)
+
+    def _read(self) -> tuple[float, int, int]:
+        warm = self._lookups["hit"] + self._lookups["stale"]
+        return self._clock.monotonic(), warm, warm + self._lookups["miss"] + self._lookups["not_priced"]
+
+    def sample(self) -> None:
+        """Remember the counters of now; called a few times a minute, kept for five."""
+        if self._clock.monotonic() - self._samples[-1][0] >= RATIO_SAMPLE_SECONDS:
+            self._samples.append(self._read())
+
+    def value(self) -> float:
+        """Return the ratio, NaN when nothing was looked up."""
+        now, warm, total = self._read()
+        past = [s for s in self._samples if now - s[0] <= RATIO_WINDOW_SECONDS] or [(now, warm, total)]
+        asked = total - past[0][2]
+        return (warm - past[0][1]) / asked if asked else math.nan
+
+
+class Timestamp(Collector):
+    """A Unix time, without a series until it is first set: 0 would be a time too."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+        self.value: float | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family for one scrape."""
+        yield GaugeMetricFamily(self._name, self._text, value=self.value)

@@ -1,0 +1,23 @@
+"""The values that labels can have, and the buckets of histograms: part of the contract."""
+
+from typing import Final, Literal, get_args
+
+from sidecar import errors
+
+LookupResult = Literal["hit", "stale", "miss", "not_priced", "invalid", "rejected", "error"]
+LoopName = Literal["popular", "tracked", "trending", "stats", "miss"]
+RefreshOutcome = Literal["updated", "not_priced", "failed"]
+EvictionReason = Literal["expired", "capacity", "delisted", "not_priced"]
+RefusalReason = Literal[
+    "not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply"
+]
+Tier = Literal["popular", "requested", "trending"]
+
+SOURCES: Final = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
+OUTCOMES: Final = ("ok", *get_args(errors.Outcome))
+AGE_BUCKETS: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 360.0, 600.0, 1800.0, 3600.0)
+SLOW_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+HTTP_BUCKETS: Final = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5),
+)

@@ -1,0 +1,37 @@
+"""What every refresh works with: sources, memory, schedule, policy."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from sidecar.cache.cache import MarketCapCache
+from sidecar.cache.publisher import Publisher
+from sidecar.metrics.metrics import Metrics
+from sidecar.models import Mint
+from sidecar.pricing.grading import Policy
+from sidecar.refresh.backoff import OmissionBackoff
+from sidecar.refresh.schedule import Schedule
+from sidecar.refresh.supplies import SupplyReader, TokenStates
+from sidecar.refresh.tracker import Tracker
+from sidecar.runtime.clock import Clock
+from sidecar.sources import PriceSource
+from sidecar.upstreams.upstream import Upstream
+
+
+class RefreshContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What every round works with."""
+
+    sources: Sequence[PriceSource]
+    upstreams: Mapping[str, Upstream]
+    supplies: SupplyReader
+    backoff: OmissionBackoff
+    token_states: TokenStates
+    cache: MarketCapCache
+    publisher: Publisher
+    schedule: Schedule
+    tracker: Tracker
+    policy: Policy
+    clock: Clock
+    metrics: Metrics
+    symbols: dict[Mint, str]
+    """As written in the popular list; replaced there when the list is."""

@@ -1,0 +1,1 @@
+"""What any asyncio process needs: clock, small asyncio helpers, signals, logs, version."""

@@ -1,0 +1,168 @@
+"""Looking a token up: in memory, else from the upstreams within the deadline. Every look-up is counted here."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from sidecar.cache.cache import Entry
+from sidecar.errors import (
+    DeadlineExceededError,
+    InvalidMintError,
+    McSidecarError,
+    NotPricedError,
+    OverloadedError,
+    UpstreamUnavailableError,
+)
+from sidecar.metrics.labels import LookupResult
+from sidecar.models import MarketCap, Mint, parse_mint
+from sidecar.runtime.aio import wait_within, yielding
+from sidecar.service.wiring import Engine
+
+ASK_AGAIN_SECONDS: Final = 10.0
+"""How often look-ups of a stale token may cause a refresh of it."""
+MINTS_A_TURN: Final = 50
+"""How many mints of a batch are dealt with between two turns of the event loop."""
+
+
+class LookupHit(NamedTuple):
+    """An entry and how it is served."""
+
+    entry: Entry
+    age_seconds: float
+    stale: bool
+    cached: bool
+
+    @property
+    def cap(self) -> MarketCap:
+        """The market cap as it is served now."""
+        return msgspec.structs.replace(
+            self.entry.cap, age_seconds=round(self.age_seconds, 3), stale=self.stale, cached=self.cached
+        )
+
+
+class Lookups:
+    """All look-ups of one engine. `tracked_changed` hears when a request made a mint join the tracked set."""
+
+    def __init__(self, engine: Engine, tracked_changed: Callable[[], None]) -> None:
+        self._engine = engine
+        self._clock = engine.clock
+        self._cache = engine.cache
+        self._hot = engine.metrics.hot
+        self._fresh_seconds = engine.settings.cache.fresh_seconds
+        self._deadline_seconds = engine.settings.api.deadline_seconds
+        self._tracked_changed = tracked_changed
+
+    def find(self, mint: str) -> LookupHit | None:
+        """Look into memory alone, and count the look-up if that suffices. A stale token is refreshed behind."""
+        entry = self._cache.get(Mint(mint))
+        if entry is None:
+            return None
+        age = self._clock.monotonic() - entry.received
+        stale = age > self._fresh_seconds
+        self._hot.lookups["stale" if stale else "hit"] += 1
+        self._hot.served_age.observe(age)
+        self.count_request(entry.cap.mint)
+        if stale:
+            self._refresh_behind(entry)
+        return LookupHit(entry, age, stale, cached=True)
+
+    def peek(self, mint: Mint) -> LookupHit | None:
+        """Look into memory without counting anything."""
+        entry = self._cache.get(mint)
+        if entry is None:
+            return None
+        age = self._clock.monotonic() - entry.received
+        return LookupHit(entry, age, age > self._fresh_seconds, cached=True)
+
+    async def fetch(self, mint: str) -> LookupHit:
+        """Get a token that is not in memory from the upstreams. Raises as `get` does."""
+        found, errors = await self._fetch_many([mint])
+        if mint in errors:
+            raise errors[mint]
+        return found[mint]
+
+    async def find_many(self, mints: Iterable[str]) -> tuple[dict[str, LookupHit], dict[str, McSidecarError]]:
+        """Look up several tokens, each once."""
+        found: dict[str, LookupHit] = {}
+        missing: list[str] = []
+        async for mint in yielding(dict.fromkeys(mints), MINTS_A_TURN):
+            if (one := self.find(mint)) is not None:
+                found[mint] = one
+            else:
+                missing.append(mint)
+        if not missing:
+            return found, {}
+        fetched, errors = await self._fetch_many(missing)
+        return found | fetched, errors
+
+    async def _fetch_many(self, mints: Iterable[str]) -> tuple[dict[str, LookupHit], dict[str, McSidecarError]]:
+        errors: dict[str, McSidecarError] = {}
+        unknown: list[Mint] = []
+        async for text in yielding(mints, MINTS_A_TURN):
+            try:
+                mint = self._unpriced_checked(text)
+            except (InvalidMintError, NotPricedError) as error:
+                errors[text] = error
+            else:
+                unknown.append(mint)
+        futures = self._engine.refresher.ask(unknown)
+        await wait_within(futures.values(), self._deadline_seconds, self._clock)
+        found: dict[str, LookupHit] = {}
+        async for mint, future in yielding(futures.items(), MINTS_A_TURN):
+            settled = future.result() if future.done() else _too_late()
+            if (one := self._found_after_waiting(mint)) is not None:
+                found[mint] = one
+            else:
+                errors[mint] = settled or UpstreamUnavailableError("no room in memory", retry_after=1)
+        async for text, failure in yielding(errors.items(), MINTS_A_TURN):
+            self._count_failure(text, failure)
+        return found, errors
+
+    def _count_failure(self, text: str, failure: McSidecarError) -> None:
+        self._hot.lookups[_result_of(failure)] += 1
+        if not isinstance(failure, InvalidMintError | NotPricedError):
+            self.count_request(Mint(text))
+
+    def _unpriced_checked(self, text: str) -> Mint:
+        mint = parse_mint(text)
+        reason = self._cache.unpriced_reason(mint)
+        if reason is not None:
+            raise NotPricedError(reason)
+        return mint
+
+    def _found_after_waiting(self, mint: Mint) -> LookupHit | None:
+        entry = self._cache.get(mint)
+        if entry is None:
+            return None
+        age = self._clock.monotonic() - entry.received
+        self._hot.lookups["miss"] += 1
+        self._hot.served_age.observe(age)
+        self.count_request(mint)
+        return LookupHit(entry, age, age > self._fresh_seconds, cached=False)
+
+    def count_request(self, mint: Mint) -> None:
+        """Note that the application wants a mint."""
+        if self._engine.tracker.request(mint):
+            self._tracked_changed()
+
+    def _refresh_behind(self, entry: Entry) -> None:
+        """Refresh a stale token that no loop refreshes, now and then, without waiting for it."""
+        now, mint = self._clock.monotonic(), entry.cap.mint
+        if mint in self._engine.tracker.mints or now - entry.asked_again < ASK_AGAIN_SECONDS:
+            return
+        entry.asked_again = now
+        self._engine.refresher.ask([mint])
+
+
+def _too_late() -> McSidecarError:
+    return DeadlineExceededError("no upstream answered within api.deadline_seconds", retry_after=1)
+
+
+def _result_of(error: McSidecarError) -> LookupResult:
+    """Return the `result` label of a look-up that ended in this error."""
+    if isinstance(error, InvalidMintError):
+        return "invalid"
+    if isinstance(error, NotPricedError):
+        return "not_priced"
+    return "rejected" if isinstance(error, OverloadedError) else "error"

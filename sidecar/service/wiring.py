@@ -1,0 +1,178 @@
+"""Puts the refresh engine together from the settings: upstreams, sources, memory, tracker, refresher."""
+
+from decimal import Decimal
+from typing import Final
+
+import aiohttp
+
+from sidecar.cache.cache import MarketCapCache, PinnedCache
+from sidecar.cache.publisher import Publisher
+from sidecar.config.redaction import Redactor
+from sidecar.config.settings import Settings, SourceSettings, effective_rpm
+from sidecar.metrics.labels import EvictionReason
+from sidecar.metrics.metrics import Metrics
+from sidecar.models import Mint
+from sidecar.pricing.grading import Policy
+from sidecar.pricing.supply import REMEMBERED_SECONDS
+from sidecar.pricing.token_state import TokenState
+from sidecar.refresh.backoff import OmissionBackoff
+from sidecar.refresh.context import RefreshContext
+from sidecar.refresh.refresher import Refresher
+from sidecar.refresh.schedule import Schedule
+from sidecar.refresh.supplies import SupplyReader
+from sidecar.refresh.tracker import Tracker
+from sidecar.runtime.clock import Clock
+from sidecar.sources import TrendingSource
+from sidecar.sources.dexscreener import DexScreener
+from sidecar.sources.geckoterminal import GeckoTerminal
+from sidecar.sources.jupiter import Jupiter
+from sidecar.sources.solana_rpc import SolanaRpc
+from sidecar.upstreams.api_keys import JupiterKey
+from sidecar.upstreams.budget import Budget, ConcurrencyLimit
+from sidecar.upstreams.upstream import Upstream
+
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""Longer than the popular interval, so that its calls find an open connection."""
+
+Market = Jupiter | DexScreener | GeckoTerminal
+"""A source of both prices and a trending list."""
+
+
+class Engine:
+    """Everything below the service. Built inside a running event loop; `close` ends what it opened."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics, redactor: Redactor) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = metrics
+        self._redactor = redactor
+        refresh, cache, tracking = settings.refresh, settings.cache, settings.tracking
+        self._session = _session(refresh.max_concurrent)
+        self._slots = ConcurrencyLimit(refresh.max_concurrent)
+        self.upstreams = {name: self._upstream(name) for name in settings.sources.__struct_fields__}
+        self.markets: dict[str, Market] = {
+            "jupiter": Jupiter(self.upstreams["jupiter"]),
+            "dexscreener": DexScreener(self.upstreams["dexscreener"]),
+            "geckoterminal": GeckoTerminal(self.upstreams["geckoterminal"]),
+        }
+        self.tracker = Tracker(
+            (token.mint for token in settings.popular),
+            max_tokens=tracking.max_tokens,
+            min_requests=tracking.min_requests,
+            trending_tokens=tracking.trending_tokens,
+            window_seconds=tracking.window_seconds,
+            clock=clock,
+        )
+        self.cache = MarketCapCache(
+            clock=clock,
+            max_entries=cache.max_entries,
+            max_pinned=tracking.max_tokens,
+            fresh_seconds=cache.fresh_seconds,
+            max_stale_seconds=cache.max_stale_seconds,
+            negative_seconds=cache.negative_seconds,
+            evicted=self._evicted,
+        )
+        self.token_states = PinnedCache[TokenState](
+            max_others=cache.max_entries,
+            ttl_seconds=REMEMBERED_SECONDS,
+            clock=clock,
+            evicted=lambda _: None,
+        )
+        self.schedule = Schedule(refresh.tracked_seconds, clock)
+        self.publisher = Publisher(self.cache)
+        self.symbols = {token.mint: token.symbol for token in settings.popular}
+        self.refresher = Refresher(self._context(), deadline_seconds=settings.api.deadline_seconds)
+        self.tracked_changed()
+
+    @property
+    def trending(self) -> list[TrendingSource]:
+        """The sources of the trending list, in the order of the settings."""
+        return [self.markets[name] for name in self.settings.trending.sources]
+
+    def tracked_changed(self) -> None:
+        """Let memory and schedule follow the tracked set."""
+        self.pin_tracked()
+        self.schedule.keep(self.tracker.mints, self._received)
+
+    def pin_tracked(self) -> None:
+        """Keep the tracked set in memory, out of the reach of eviction."""
+        self.cache.pin(self.tracker.mints)
+        self.token_states.pin(self.tracker.mints)
+
+    async def close(self) -> None:
+        """End every fetch and close the connections."""
+        await self.refresher.stop()
+        await self._session.close()
+
+    def _received(self, mint: Mint) -> float | None:
+        entry = self.cache.get(mint)
+        return None if entry is None else entry.received
+
+    def _evicted(self, reason: EvictionReason) -> None:
+        self.metrics.cache_evictions.labels(reason).inc()
+
+    def _upstream(self, name: str) -> Upstream:
+        source: SourceSettings = getattr(self.settings.sources, name)
+        jupiter = self.settings.sources.jupiter
+        has_key = name == "jupiter" and bool(jupiter.api_key)
+        budget = Budget(effective_rpm(name, source, has_key=has_key), self.clock)
+        key = JupiterKey(jupiter, budget=budget, clock=self.clock, learn=self._redactor.learn)
+        return Upstream(
+            name,
+            base_url=source.base_url,
+            timeout_seconds=source.timeout_seconds,
+            budget=budget,
+            slots=self._slots,
+            session=self._session,
+            clock=self.clock,
+            metrics=self.metrics,
+            redact=self._redactor.redact,
+            credentials=key.headers if name == "jupiter" else dict,
+        )
+
+    def _context(self) -> RefreshContext:
+        settings = self.settings
+        rpc = self.upstreams["solana_rpc"]
+        return RefreshContext(
+            sources=[self.markets[name] for name in settings.pricing.sources],
+            upstreams=self.upstreams,
+            supplies=SupplyReader(
+                source=SolanaRpc(rpc),
+                upstream=rpc,
+                token_states=self.token_states,
+                tracker=self.tracker,
+                supply_seconds=settings.refresh.supply_seconds,
+                sol_supply_seconds=settings.refresh.sol_supply_seconds,
+                clock=self.clock,
+            ),
+            backoff=OmissionBackoff(
+                first_seconds=settings.cache.negative_seconds,
+                max_entries=settings.cache.max_entries,
+                clock=self.clock,
+            ),
+            token_states=self.token_states,
+            cache=self.cache,
+            publisher=self.publisher,
+            schedule=self.schedule,
+            tracker=self.tracker,
+            policy=_policy(settings),
+            clock=self.clock,
+            metrics=self.metrics,
+            symbols=self.symbols,
+        )
+
+
+def _session(max_concurrent: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=max_concurrent, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _policy(settings: Settings) -> Policy:
+    pricing = settings.pricing
+    return Policy(
+        min_liquidity_usd=Decimal(str(pricing.min_liquidity_usd)),
+        good_liquidity_usd=Decimal(str(pricing.good_liquidity_usd)),
+        agreement_factor=1 + Decimal(str(pricing.agreement_ratio)),
+        jump_factor=1 + Decimal(str(pricing.max_jump_ratio)),
+        fresh_seconds=settings.cache.fresh_seconds,
+    )

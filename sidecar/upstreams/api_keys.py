@@ -1,0 +1,46 @@
+"""Jupiter's API key: by value, or from a file that may come, change and go while the sidecar runs."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from sidecar.config.settings import JupiterSettings, effective_rpm, read_key_file
+from sidecar.runtime.clock import Clock
+from sidecar.upstreams.budget import Budget
+
+REREAD_SECONDS: Final = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class JupiterKey:
+    """The header that carries the key, none without one; the budget follows the tier that the key opens."""
+
+    def __init__(
+        self, settings: JupiterSettings, *, budget: Budget, clock: Clock, learn: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._budget = budget
+        self._clock = clock
+        self._learn = learn
+        self._key = settings.api_key or None
+        self._next_read = -float("inf")
+        self._warned = False
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers for one request; the key file is looked at again every ten seconds."""
+        now = self._clock.monotonic()
+        if self._settings.api_key_file and now >= self._next_read:
+            self._next_read = now + REREAD_SECONDS
+            self._take(read_key_file(self._settings.api_key_file))
+        return {"x-api-key": self._key} if self._key else {}
+
+    def _take(self, key: str | None) -> None:
+        if key is None and not self._warned:
+            self._warned = True
+            log.warning("no key in the key file: asking without one", extra={"source": "jupiter"})
+        if key is not None:
+            self._learn(key)
+        self._key = key
+        rpm = effective_rpm("jupiter", self._settings, has_key=key is not None)
+        self._budget.set_requests_per_minute(rpm)

@@ -1,0 +1,123 @@
+"""When a tracked token is due (design, how it refreshes, 2 and 4)."""
+
+import random
+
+import pytest
+
+from sidecar.models import Mint
+from sidecar.refresh.schedule import Schedule
+from tests.clock import FakeClock
+from tests.pricing.build import make_mint
+
+ONE, TWO, THREE = make_mint(1), make_mint(2), make_mint(3)
+
+
+@pytest.fixture(autouse=True)
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+
+
+def keeping(clock: FakeClock, *mints: Mint, received: float | None = None) -> Schedule:
+    due = Schedule(300, clock)
+    due.keep(mints, lambda _: received)
+    return due
+
+
+def test_a_newcomer_without_a_value_is_due_now() -> None:
+    due = keeping(FakeClock(), ONE, TWO)
+    assert due.due() == {ONE, TWO}
+    assert due.next_due_in() == 0.0
+
+
+def test_a_newcomer_with_a_value_is_due_an_interval_after_its_answer() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE, received=clock.monotonic() - 100)
+    assert due.next_due_in() == 185.0
+
+
+def test_the_next_time_is_an_interval_after_an_answer() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE)
+    due.refreshed(ONE)
+    assert due.next_due_in() == 300.0
+    clock.advance(284.9)
+    assert due.due() == set()
+    clock.advance(0.1)
+    assert due.due() == {ONE}
+
+
+def test_jitter_only_shortens_by_five_percent_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def shortest(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    monkeypatch.setattr(random, "uniform", shortest)
+    due = keeping(FakeClock(), ONE)
+    due.refreshed(ONE)
+    assert (due.next_due_in(), asked) == (285.0, [(0.95, 1)])
+
+
+def test_what_is_due_so_soon_is_refreshed_along_but_wakes_nobody_early() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE, TWO)
+    due.refreshed(ONE)
+    clock.advance(10)
+    due.refreshed(TWO)
+    clock.advance(290)
+    assert due.due() == {ONE, TWO}
+    assert due.next_due_in() == 0.0
+
+
+def test_a_failure_is_tried_again_after_30_s_and_a_held_jump_within_a_minute() -> None:
+    due = keeping(FakeClock(), ONE)
+    due.failed(ONE, has_value=True)
+    assert due.next_due_in() == 30.0
+    due.held(ONE)
+    assert due.next_due_in() == 57.0
+
+
+def test_a_failure_without_a_value_is_tried_again_after_5_s() -> None:
+    due = keeping(FakeClock(), ONE)
+    due.failed(ONE, has_value=False)
+    assert due.next_due_in() == 5.0
+
+
+def test_a_short_interval_is_not_lengthened_by_a_failure_or_a_hold() -> None:
+    due = Schedule(10, FakeClock())
+    due.keep([ONE], lambda _: None)
+    due.failed(ONE, has_value=True)
+    assert due.next_due_in() == 10.0
+    due.held(ONE)
+    assert due.next_due_in() == 9.5
+
+
+def test_only_tracked_mints_are_scheduled() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE)
+    due.refreshed(TWO)
+    due.failed(TWO, has_value=True)
+    due.held(TWO)
+    assert due.soonest(10, []) == [ONE]
+    due.keep([], lambda _: None)
+    assert (due.due(), due.soonest(10, []), due.next_due_in()) == (set(), [], 300.0)
+
+
+def test_who_stays_tracked_keeps_its_time() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE)
+    due.refreshed(ONE)
+    due.keep([ONE, TWO], lambda _: None)
+    assert due.due() == {TWO}
+
+
+def test_the_soonest_ride_along_first_and_who_is_in_the_batch_does_not() -> None:
+    clock = FakeClock()
+    due = keeping(clock, THREE, TWO, ONE)
+    for mint in (TWO, THREE, ONE):
+        due.refreshed(mint)
+        clock.advance(1)
+    assert due.soonest(2, []) == [TWO, THREE]
+    assert due.soonest(3, [TWO]) == [THREE, ONE]
+    assert due.soonest(0, []) == []

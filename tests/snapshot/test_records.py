@@ -1,0 +1,102 @@
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.models import MarketCap
+from sidecar.runtime.clock import Instant
+from sidecar.snapshot import manager as snapshot_manager
+from sidecar.snapshot import records as snapshot_records
+from sidecar.snapshot.file import SnapshotError
+from sidecar.snapshot.records import SavedDemand, SavedToken, TakenAt, decode, encode
+from tests.clock import UNIX_START
+from tests.service.tokens import nobodys
+from tests.snapshot.lives import A, B, known_facts, life, market_cap, settings_for
+
+AT = Instant(1000.0, UNIX_START)
+LINES = (
+    encode(TakenAt(AT)),
+    encode(SavedToken(mint=A, received=1000.0, cap=market_cap(A, UNIX_START), state=known_facts(AT))),
+    encode(SavedDemand(mint=B, place="candidate", requests=((0.0, 1),))),
+)
+
+
+def is_credible(cap: MarketCap) -> bool:
+    amounts = (cap.fdv_usd, cap.circulating_supply, cap.total_supply, cap.liquidity_usd)
+    return cap.price_usd > 0 and cap.market_cap_usd > 0 and all(one is None or one >= 0 for one in amounts)
+
+
+@given(place=st.integers(0, sum(map(len, LINES)) - 1), instead=st.binary(max_size=12), length=st.integers(0, 12))
+def test_whatever_is_changed_only_sense_is_taken_back(place: int, instead: bytes, length: int) -> None:
+    """The checksum keeps accidents out; this is about a file that another release wrote."""
+    content = b"".join(LINES)
+    try:
+        found = decode(content[:place] + instead + content[place + length :])
+    except SnapshotError:
+        return
+    assert len(found.tokens) + len(found.demands) + found.dropped <= len(LINES) + len(instead)
+    assert all(token.cap is None or is_credible(token.cap) for token in found.tokens)
+
+
+def test_an_unknown_field_of_a_later_release_is_passed_over() -> None:
+    later = LINES[1].replace(b'{"type":"token"', b'{"type":"token","rank":3')
+    assert decode(LINES[0] + later).tokens == decode(LINES[0] + LINES[1]).tokens
+
+
+def test_a_line_with_every_fact_keeps_far_below_what_is_reckoned_for_it() -> None:
+    assert len(LINES[1]) < snapshot_manager.BYTES_PER_TOKEN * 3 // 4
+    busy = SavedDemand(mint=A, place="requested", requests=tuple((n * 1234.5678901, 10**9) for n in range(12)))
+    assert len(encode(busy)) < snapshot_manager.BYTES_PER_DEMAND
+
+
+async def test_the_event_loop_turns_after_every_hundred_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = 0
+    per_turn: list[int] = []
+
+    def counted(line: snapshot_records.Line) -> bytes:
+        nonlocal encoded
+        encoded += 1
+        return encode(line)
+
+    async def watch() -> None:
+        nonlocal encoded
+        while True:
+            per_turn.append(encoded)
+            encoded = 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(snapshot_manager, "encode", counted)
+    async with life(settings_for(tmp_path / "snapshot", max_entries=1000)) as one:
+        for mint in nobodys(950):
+            one.hold(mint)
+        watcher = asyncio.create_task(watch())
+        assert await one.snapshots.save()
+        watcher.cancel()
+    assert sum(per_turn) == 951
+    assert max(per_turn) == 100
+
+
+async def test_what_changes_while_it_is_saved_is_saved_as_it_is_then(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "snapshot", max_entries=1000)
+    async with life(settings) as one:
+        mints = nobodys(300)
+        for mint in mints:
+            one.hold(mint)
+            one.engine.token_states.put(mint, known_facts(AT))
+            one.engine.tracker.request(mint)
+        saving = asyncio.create_task(one.snapshots.save())
+        await asyncio.sleep(0)
+        one.engine.cache.put_unpriced(mints[-1], "gone")
+        one.hold(mints[-2], symbol="NEW")
+        one.hold(A)
+        assert await saving
+        found = decode((tmp_path / "snapshot").read_bytes().partition(b"\n")[2])
+    caps = {token.mint: token.cap for token in found.tokens}
+    assert len(caps) == 300
+    assert caps[mints[-1]] is None
+    assert msgspec.structs.asdict(caps[mints[-2]] or market_cap(A, 0))["symbol"] == "NEW"

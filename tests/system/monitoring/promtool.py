@@ -1,0 +1,85 @@
+"""`promtool test rules` over the rule file of the repository."""
+
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.programs import require_program
+from tests.system.monitoring.files import rule_groups
+
+POD: Final = 'job="mc-sidecar",namespace="shop",pod="web-1",instance="10.0.0.1:9765"'
+SOURCES: Final = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
+
+Series = dict[str, str]
+
+
+def series(metric: str, **labels: str) -> str:
+    """Return the name of a series of the one pod that the tests look at."""
+    pairs = ",".join([POD, *(f'{key}="{value}"' for key, value in labels.items())])
+    return f"{metric}{{{pairs}}}"
+
+
+def lookups(result: str) -> str:
+    """Return the name of the series that counts look-ups with a result."""
+    return series("mc_sidecar_lookups_total", result=result)
+
+
+def requests(source: str, outcome: str) -> str:
+    """Return the name of the series that counts requests to a source."""
+    return series("mc_sidecar_upstream_requests_total", source=source, outcome=outcome)
+
+
+def circuit(source: str) -> str:
+    """Return the name of the series that says whether a source is left alone."""
+    return series("mc_sidecar_upstream_circuit_open", source=source)
+
+
+POPULAR_SUCCESS: Final = series("mc_sidecar_refresh_last_success_timestamp_seconds", loop="popular")
+RELOADED: Final = series("mc_sidecar_config_last_reload_successful")
+UP: Final = series("up")
+STARTED: Final = series("process_start_time_seconds")
+
+
+def healthy() -> Series:
+    """Return ten hours of a healthy sidecar in promtool's notation, one value a minute; its clock starts at 0."""
+    return {
+        UP: "1x600",
+        STARTED: "0x600",
+        series("mc_sidecar_build_info", version="0.1.0"): "1x600",
+        POPULAR_SUCCESS: "0+60x600",
+        RELOADED: "1x600",
+        **{lookups(result): "0x600" for result in ("stale", "not_priced", "invalid", "rejected", "error")},
+        lookups("hit"): "0+600x600",
+        lookups("miss"): "0+6x600",
+        **{requests(source, outcome): "0x600" for source in SOURCES for outcome in ("http_5xx", "rate_limited")},
+        **{circuit(source): "0x600" for source in SOURCES},
+        **{requests(source, "ok"): "0+1x600" for source in ("jupiter", "dexscreener")},
+        requests("geckoterminal", "ok"): "0x600",  # nobody asks it while the others answer
+        requests("solana_rpc", "ok"): "0+0.2x600",
+    }
+
+
+def firing(minutes: int, alerts: list[str], severity: str) -> dict[str, Any]:
+    """Return the expectation that exactly these alerts fire after so many minutes."""
+    samples = [{"labels": f'{{alertname="{alert}",severity="{severity}"}}', "value": 1} for alert in alerts]
+    expression = 'count by (alertname, severity) (ALERTS{alertstate="firing"})'
+    return {"expr": expression, "eval_time": f"{minutes}m", "exp_samples": samples}
+
+
+def check(folder: Path, changed: Series, expectations: list[dict[str, Any]], alerts: tuple[Any, ...] = ()) -> str:
+    """Run the rules over ten healthy hours with some series changed; return what promtool found wrong."""
+    promtool = require_program("promtool", package="prometheus")
+    values = {name: text for name, text in (healthy() | changed).items() if text}
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rule_groups()))
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": text} for name, text in values.items()],
+        "promql_expr_test": expectations,
+        "alert_rule_test": [*alerts],
+    }
+    (folder / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
+    command = [promtool, "test", "rules", str(folder / "test.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - promtool from PATH
+    return "" if done.returncode == 0 else done.stdout + done.stderr

@@ -1,0 +1,295 @@
+"""Who gets in, who has to go, and who is cut off for being slow. A sweep is half a second."""
+
+import asyncio
+import logging
+import socket
+
+import pytest
+
+from sidecar.web.connection import Limits
+from sidecar.web.connections import MOST_REFUSALS
+from tests.web.listening import GET, HOST, Client, Listener, listening, settle
+
+WAIT = b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n"
+LARGE = b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n"
+POST = b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\n"
+
+
+async def occupy(listener: Listener, clients: int) -> list[Client]:
+    """Let so many clients wait for an answer."""
+    waiting = [await listener.client() for _ in range(clients)]
+    for client in waiting:
+        await client.send(WAIT)
+    return waiting
+
+
+# Too many
+
+
+async def test_one_client_too_many_is_refused_at_once_and_the_others_are_served() -> None:
+    async with listening(Limits(3)) as listener:
+        waiting = await occupy(listener, 3)
+        reply = await (await listener.client()).ask(GET)
+        assert (reply.status, reply.code, reply.headers["retry-after"]) == (429, "overloaded", "1")
+        assert len(listener.connections) == 3
+        listener.release.set()
+        assert [(await client.reply()).body for client in waiting] == [b"done"] * 3
+
+
+async def test_a_place_that_gets_free_is_taken() -> None:
+    async with listening(Limits(2)) as listener:
+        first, _ = await occupy(listener, 2)
+        await first.close()
+        await settle()
+        assert (await (await listener.client()).ask(GET)).body == b"small"
+
+
+async def test_an_overload_is_logged_once_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening(Limits(2)) as listener:
+        with caplog.at_level(logging.WARNING, "sidecar.web.connections"):
+            clients = await occupy(listener, 2)
+            for _ in range(3):
+                await (await listener.client()).ask(GET)
+            assert [record.message for record in caplog.records] == ["clients are refused: too many connections"]
+            for client in clients:
+                await client.close()
+            await settle()
+            await listener.sweep(1)
+            await occupy(listener, 2)
+            await (await listener.client()).ask(GET)
+        assert len(caplog.records) == 2
+
+
+async def test_refusals_are_bounded_and_end_by_themselves() -> None:
+    async with listening(Limits(1)) as listener:
+        await occupy(listener, 1)
+        refused = [await listener.client() for _ in range(MOST_REFUSALS)]
+        assert len(listener.connections._refusals) == MOST_REFUSALS
+        assert await (await listener.client()).is_closed()
+        assert len(listener.connections._refusals) == MOST_REFUSALS
+        await listener.sweep(3)
+        assert not listener.connections._refusals
+        assert await refused[0].is_closed()
+
+
+async def test_slow_clients_on_every_connection_do_not_keep_a_good_one_out() -> None:
+    async with listening(Limits(4)) as listener:
+        slow = [await listener.client() for _ in range(4)]
+        for client in slow:
+            await client.send(b"GET /small HTTP/1.1\r\nX-Slow: ")
+        await listener.sweep(2)
+        assert (await (await listener.client()).ask(GET)).body == b"small"
+        assert await slow[0].is_closed()
+        assert len(listener.connections) == 4
+
+
+async def test_a_client_that_holds_back_a_body_makes_room_too() -> None:
+    async with listening(Limits(1)) as listener:
+        slow = await listener.client()
+        await slow.send(POST + b"123")
+        await listener.sweep(2)
+        assert (await (await listener.client()).ask(GET)).body == b"small"
+        assert await slow.is_closed()
+
+
+async def test_unfinished_requests_make_room_before_idle_connections_do() -> None:
+    async with listening(Limits(2)) as listener:
+        idle, slow = await listener.client(), await listener.client()
+        await idle.ask(GET)
+        await listener.sweep(1)
+        await slow.send(b"GET")
+        await listener.sweep(2)
+        assert (await (await listener.client()).ask(GET)).body == b"small"
+        assert await slow.is_closed()
+        assert (await idle.ask(GET)).body == b"small"
+
+
+async def test_who_has_only_just_connected_does_not_make_room() -> None:
+    async with listening(Limits(1)) as listener:
+        first = await listener.client()
+        await listener.sweep(1)
+        assert (await (await listener.client()).ask(GET)).status == 429
+        assert (await first.ask(GET)).body == b"small"
+
+
+# Too slow
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /sm", GET[:-2]])
+async def test_a_head_that_is_not_complete_in_five_seconds_ends_the_connection(sent: bytes) -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        await client.send(sent)
+        await listener.sweep(10)
+        assert len(listener.connections) == 1
+        await listener.sweep(1)
+        assert await client.is_closed()
+        assert len(listener.connections) == 0
+
+
+async def test_trickling_bytes_gain_no_time() -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        for byte in GET[:11]:
+            await client.send(bytes([byte]))
+            await listener.sweep(1)
+        assert await client.is_closed()
+
+
+async def test_the_head_of_a_later_request_has_five_seconds_from_its_first_byte() -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        await client.ask(GET)
+        await listener.sweep(149)
+        await client.send(GET[:5])
+        await listener.sweep(10)
+        assert (await client.ask(GET[5:])).body == b"small"
+        await client.send(GET[:5])
+        await listener.sweep(11)
+        assert await client.is_closed()
+
+
+async def test_a_body_that_is_not_complete_in_five_seconds_ends_the_connection_without_a_fuss(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        await client.send(POST)
+        for byte in b"123":
+            await client.send(bytes([byte]))
+            await listener.sweep(3)
+        await listener.sweep(1)
+        assert len(listener.connections) == 1
+        await listener.sweep(1)
+        assert await client.is_closed()
+        assert not caplog.records
+
+
+async def test_a_body_in_time_is_answered() -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        await client.send(POST)
+        await listener.sweep(10)
+        assert (await client.ask(b"1234")).body == b"1234"
+
+
+async def test_an_idle_connection_ends_after_75_seconds() -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        await client.ask(GET)
+        await listener.sweep(150)
+        assert len(listener.connections) == 1
+        await listener.sweep(1)
+        assert await client.is_closed()
+
+
+async def test_a_client_that_does_not_read_is_cut_off_after_ten_seconds() -> None:
+    async with listening() as listener:
+        client = await listener.client(receive_buffer=4096)
+        await client.send(LARGE)
+        await listener.sweep(20)
+        assert len(listener.connections) == 1
+        await listener.sweep(1)
+        assert len(listener.connections) == 0
+
+
+async def test_a_client_that_reads_on_is_not_cut_off() -> None:
+    async with listening() as listener:
+        client = await listener.client(receive_buffer=4096)
+        await client.send(LARGE)
+        await listener.sweep(19)
+        assert len((await client.reply()).body) == 32 * 1024 * 1024
+        await listener.sweep(19)
+        assert (await client.ask(GET)).body == b"small"
+
+
+async def test_a_client_that_reads_one_answer_has_as_long_for_the_next() -> None:
+    async with listening() as listener:
+        client = await listener.client(receive_buffer=4096)
+        await client.send(LARGE + LARGE)
+        await listener.sweep(15)
+        assert (await client.reply()).status == 200
+        await listener.sweep(20)
+        assert len(listener.connections) == 1
+        await listener.sweep(1)
+        assert len(listener.connections) == 0
+
+
+async def test_a_request_may_take_as_long_as_it_takes() -> None:
+    async with listening() as listener:
+        (client,) = await occupy(listener, 1)
+        await listener.sweep(1000)
+        listener.release.set()
+        assert (await client.reply()).body == b"done"
+
+
+async def test_sweeps_are_made_every_half_second_and_a_frozen_process_made_none() -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        listener.clock.advance(3600)
+        await settle()
+        assert (await client.ask(GET)).body == b"small"
+        await client.send(b"GET")
+        for _ in range(11):
+            await settle()
+            listener.clock.advance(0.5)
+        assert await client.is_closed()
+
+
+# How it ends
+
+
+async def test_at_the_end_each_answer_is_the_last_of_its_connection() -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        assert "connection" not in (await client.ask(GET)).headers
+        listener.connections.winding_down = True
+        assert (await client.ask(GET)).headers["connection"] == "close"
+        assert await client.is_closed()
+
+
+async def test_what_has_arrived_is_answered_and_idle_connections_are_closed() -> None:
+    async with listening() as listener:
+        (busy,), idle = await occupy(listener, 1), await listener.client()
+        await idle.ask(GET)
+        closing = asyncio.create_task(listener.connections.close(10.0))
+        assert await idle.is_closed()
+        listener.release.set()
+        assert (await busy.reply()).body == b"done"
+        assert await busy.is_closed()
+        await closing
+
+
+async def test_a_request_that_the_kernel_holds_is_answered_on_an_idle_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.web.connections.QUIET_SECONDS", 0.0)
+    async with listening() as listener:
+        raw = socket.create_connection(("127.0.0.1", listener.port))
+        client = Client(*await asyncio.open_connection(sock=raw.dup()))
+        await client.ask(GET)
+        raw.sendall(GET)
+        raw.close()
+        await listener.connections.close(10.0)
+        assert (await client.reply()).body == b"small"
+        await client.close()
+
+
+async def test_clients_that_the_kernel_has_accepted_for_us_are_served() -> None:
+    async with listening() as listener:
+        waiting = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(5)]
+        closing = asyncio.create_task(listener.connections.close(10.0))
+        clients = [Client(*await asyncio.open_connection(sock=one)) for one in waiting]
+        assert [(await client.ask(GET)).body for client in clients] == [b"small"] * 5
+        await closing
+        for client in clients:
+            await client.close()
+
+
+async def test_what_is_not_answered_in_time_is_cut_off() -> None:
+    async with listening() as listener:
+        (busy,) = await occupy(listener, 1)
+        async with asyncio.timeout(2):
+            await listener.connections.close(0.2)
+        assert await busy.is_closed()
+        assert len(listener.connections) == 0

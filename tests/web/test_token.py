@@ -1,0 +1,179 @@
+import asyncio
+from typing import Any, Final
+
+import pytest
+
+from sidecar.demo import Fault
+from tests.clock import UNIX_START
+from tests.running import WatchedMarket
+from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving, with_api
+
+FIELDS: Final = [
+    *("mint", "symbol", "price_usd", "market_cap_usd", "basis", "fdv_usd", "circulating_supply", "total_supply"),
+    *("liquidity_usd", "confidence", "source", "supply_source", "circulating_source", "timestamp", "age_seconds"),
+    *("stale", "cached"),
+]
+
+
+def fix_jup(market: WatchedMarket) -> None:
+    market.set_price(JUP, 0.25)
+
+
+async def test_a_token_has_every_field_of_the_contract_with_the_figures_of_the_market() -> None:
+    async with serving(prepare=fix_jup) as site:
+        truth = site.rig.market.tokens[JUP]
+        token = (await site.get(f"/mc/{JUP}")).json
+
+    assert list(token) == FIELDS
+    assert truth.circulating_supply is not None
+    assert truth.liquidity_usd is not None
+    assert token == {
+        "mint": JUP,
+        "symbol": "JUP",
+        "price_usd": 0.25,
+        "market_cap_usd": pytest.approx(0.25 * float(truth.circulating_supply), rel=1e-9),
+        "basis": "circulating",
+        "fdv_usd": pytest.approx(0.25 * float(truth.total_supply), rel=1e-9),
+        "circulating_supply": float(truth.circulating_supply),
+        "total_supply": float(truth.total_supply),
+        "liquidity_usd": token["liquidity_usd"],
+        "confidence": "high",
+        "source": "jupiter",
+        "supply_source": "solana_rpc",
+        "circulating_source": "jupiter",
+        "timestamp": UNIX_START,
+        "age_seconds": 0.0,
+        "stale": False,
+        "cached": True,
+    }
+
+
+async def test_every_market_cap_is_price_times_the_supply_that_the_basis_names(site: Site) -> None:
+    tokens = (await site.get("/mc?set=tracked")).json["tokens"]
+
+    assert {token["basis"] for token in tokens} == {"circulating", "total"}
+    for token in tokens:
+        supply = token[f"{token['basis']}_supply"]
+        assert token["market_cap_usd"] == pytest.approx(token["price_usd"] * supply, rel=1e-9, abs=0)
+        assert token["fdv_usd"] == pytest.approx(token["price_usd"] * token["total_supply"], rel=1e-9, abs=0)
+        assert (token["circulating_supply"] is None) == (token["basis"] == "total")
+        assert (token["circulating_source"] is None) == (token["basis"] == "total")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age", "cache_control", "cache_status", "stale"),
+    [
+        (0.0, "0", "max-age=360", "mc-sidecar; hit", False),
+        (12.999, "12", "max-age=360", "mc-sidecar; hit", False),
+        (360.0, "360", "max-age=360", "mc-sidecar; hit", False),
+        (360.5, "360", "max-age=0", "mc-sidecar; hit; detail=stale", True),
+        (3600.0, "3600", "max-age=0", "mc-sidecar; hit; detail=stale", True),
+    ],
+)
+async def test_the_headers_say_how_old_a_token_is_and_how_it_was_found(
+    site: Site, seconds: float, age: str, cache_control: str, cache_status: str, *, stale: bool
+) -> None:
+    site.switch_off("jupiter", "dexscreener", "geckoterminal")
+    site.rig.clock.advance(seconds)
+    answer = await site.get(f"/mc/{SOL}")
+
+    headers = {name: answer.headers[name] for name in ("Age", "Cache-Control", "Cache-Status")}
+    assert headers == {"Age": age, "Cache-Control": cache_control, "Cache-Status": cache_status}
+    assert (answer.json["age_seconds"], answer.json["stale"]) == (pytest.approx(seconds), stale)
+    assert (answer.json["cached"], answer.json["timestamp"]) == (True, UNIX_START)
+
+
+async def test_max_age_follows_the_settings() -> None:
+    settings = with_api()
+    cache = type(settings.cache)(fresh_seconds=512.7)
+    async with serving(type(settings)(api=settings.api, ops=settings.ops, cache=cache)) as site:
+        assert (await site.get(f"/mc/{SOL}")).headers["Cache-Control"] == "max-age=512"
+
+
+async def test_a_token_that_had_to_be_fetched_says_so_once(site: Site) -> None:
+    mint = site.unpopular()
+    first = await site.wait_for(site.get(f"/mc/{mint}"))
+    second = await site.get(f"/mc/{mint}")
+
+    assert (first.headers["Cache-Status"], first.json["cached"]) == ("mc-sidecar; fwd=miss", False)
+    assert (second.headers["Cache-Status"], second.json["cached"]) == ("mc-sidecar; hit", True)
+    assert first.headers["Cache-Control"] == "max-age=360"
+
+
+async def test_head_answers_as_get_without_a_body(site: Site) -> None:
+    head, get = await site.ask("HEAD", f"/mc/{SOL}"), await site.get(f"/mc/{SOL}")
+
+    dated = {"Date"}
+    assert {name: text for name, text in head.headers.items() if name not in dated} == {
+        name: text for name, text in get.headers.items() if name not in dated
+    }
+
+
+async def test_explain_shows_every_quote_taken_or_why_refused() -> None:
+    def prepare(market: WatchedMarket) -> None:
+        market.set_source_price("jupiter", BONK, 2e-5)
+        market.set_source_price("dexscreener", BONK, 4e-5)
+        market.set_source_price("geckoterminal", BONK, 2.02e-5)
+
+    async with serving(prepare=prepare) as site:
+        site.rig.clock.advance(7)
+        plain, explained = await site.get(f"/mc/{BONK}"), await site.get(f"/mc/{BONK}?explain=true")
+
+    quotes: list[dict[str, Any]] = explained.json["quotes"]
+    assert explained.json == {**plain.json, "quotes": quotes}
+    assert all(quote.pop("liquidity_usd") > 0 and quote.pop("age_seconds") == 7.0 for quote in quotes)
+    unused = "another source was taken"
+    assert quotes == [
+        {"source": "jupiter", "price_usd": 2e-5, "taken": True, "reason": None},
+        {"source": "dexscreener", "price_usd": 4e-5, "taken": False, "reason": "disagreement"},
+        {"source": "geckoterminal", "price_usd": 2.02e-5, "taken": False, "reason": unused},
+    ]
+
+
+async def test_explain_may_be_said_to_be_false_and_nothing_else(site: Site) -> None:
+    assert "quotes" not in (await site.get(f"/mc/{SOL}?explain=false")).json
+    before = dict(site.sidecar.service.metrics.hot.lookups)
+    for value in ("", "1", "TRUE", "yes"):
+        assert (await site.get(f"/mc/{SOL}?explain={value}")).json["code"] == "invalid_request"
+    assert site.sidecar.service.metrics.hot.lookups == before
+
+
+async def test_a_mint_is_base58_of_32_bytes(site: Site) -> None:
+    wrong = [
+        "abc",
+        SOL[:-1],
+        SOL + "2",
+        SOL.replace("S", "0"),
+        "1" * 44,
+        "%7Ba%7D",
+        "a%2Fb",
+        "%00",
+        "%ff",
+    ]
+    answers = [await site.get(f"/mc/{text}") for text in wrong]
+
+    assert {(answer.status, answer.json["code"]) for answer in answers} == {(400, "invalid_mint")}
+    assert [answer.json["mint"] for answer in answers[-4:]] == ["{a}", "a/b", "\0", "%ff"]
+
+
+async def test_a_token_that_nobody_prices_is_not_found_and_says_why(site: Site) -> None:
+    for _ in range(2):
+        answer = await site.get(f"/mc/{STSOL}")
+        assert (answer.status, answer.json["code"], answer.json["mint"]) == (404, "not_priced", STSOL)
+        assert answer.json["detail"] == "no source has a trustworthy price"
+
+
+async def test_a_miss_on_a_hanging_market_ends_at_the_deadline() -> None:
+    async with serving() as site:
+        market, mint = site.rig.market, site.unpopular()
+        for source in ("jupiter", "dexscreener", "geckoterminal"):
+            market.faults[source] = Fault(kind="hang")
+        task = await site.later(f"/mc/{mint}", lambda: site.sidecar.service.engine.refresher._waiting)
+        await site.rig.run_for(1.99)
+        assert (task.done(), market.hung) == (False, 3)
+        site.rig.clock.advance(0.01)
+        async with asyncio.timeout(5):
+            answer = await task
+
+    assert (answer.status, answer.json["code"]) == (504, "deadline_exceeded")
+    assert answer.headers["Retry-After"] == "1"
