@@ -48,8 +48,8 @@ def test_base_urls_are_what_the_settings_take() -> None:
     }
 
 
-async def test_a_taken_port_is_an_error(clock: FakeClock) -> None:
-    market = Market(1, 13, clock)
+async def test_a_taken_port_is_an_error() -> None:
+    market = Market(1, 13, FakeClock())
     async with serve(market) as urls:
         port = int(urls["solana_rpc"].rsplit(":", 1)[1].removesuffix("/solana"))
         with pytest.raises(OSError, match="address"):

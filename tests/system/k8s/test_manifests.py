@@ -218,7 +218,7 @@ def test_every_case_is_listed() -> None:
 
 @pytest.mark.parametrize("name", [name for name, path in FOLDERS.items() if path.parent == CASES])
 def test_every_case_is_documented_as_it_is_tested(name: str) -> None:
-    text = (CASES / name / "kustomization.yaml").read_text().replace("../../../../k8s", "mc-sidecar/k8s")
+    text = (CASES / name / "kustomization.yaml").read_text().replace("../../../../../k8s", "mc-sidecar/k8s")
     assert f"```yaml\n{text}```\n" in (REPOSITORY / "docs" / "kubernetes.md").read_text()
 
 
