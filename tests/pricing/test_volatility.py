@@ -1,0 +1,159 @@
+"""What is learnt of a token's volatility, in exact numbers where there is no noise."""
+
+import math
+import random
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from sidecar.pricing.volatility import SMALLEST_VARIANCE, PriceMotion, observe, variance
+from sidecar.runtime.clock import Instant
+
+MINUTE = 60.0
+PER_MINUTE = 1e-4 / MINUTE
+"""σ² per second of a price that moves by 1 % a minute."""
+
+
+def at(seconds: float) -> Instant:
+    return Instant(1000.0 + seconds, 1_795_000_000.0 + seconds)
+
+
+def learnt(
+    log_prices: Iterable[float],
+    motion: PriceMotion | None = None,
+    *,
+    start: float = 0.0,
+    every: float = MINUTE,
+    source: str = "jupiter",
+) -> PriceMotion:
+    """Observe log prices at equal distances."""
+    for number, log_price in enumerate(log_prices):
+        motion = observe(motion, source, Decimal(math.exp(log_price)), at(start + number * every))
+    assert motion is not None
+    return motion
+
+
+def zigzag(count: int, step: float = 0.01) -> list[float]:
+    """Prices that move by `step` each time, up and down."""
+    return [step * (number % 2) for number in range(count)]
+
+
+def hourly(motion: PriceMotion) -> float:
+    found = variance(motion)
+    assert found is not None
+    return math.sqrt(found * 3600)
+
+
+def test_nothing_is_known_before_five_changes() -> None:
+    assert variance(None) is None
+    assert [variance(learnt(zigzag(prices))) is None for prices in (1, 2, 3, 4, 5, 6)] == [True] * 5 + [False]
+
+
+def test_equal_changes_give_exactly_their_variance() -> None:
+    assert variance(learnt(zigzag(6))) == pytest.approx(PER_MINUTE, rel=1e-12)
+    assert variance(learnt(zigzag(100))) == pytest.approx(PER_MINUTE, rel=1e-12)
+    assert hourly(learnt(zigzag(100))) == pytest.approx(0.01 * math.sqrt(60), rel=1e-12)
+
+
+def test_the_mean_forgets_half_in_thirty_minutes() -> None:
+    calm, lively = learnt(zigzag(200, 0.01)), PER_MINUTE * 9
+    busy = learnt((0.03 * (number % 2) for number in range(31)), calm, start=199 * MINUTE)
+    weight = 0.5
+    assert variance(busy) == pytest.approx(PER_MINUTE * weight + lively * (1 - weight), rel=0.02)
+
+
+def test_each_change_counts_by_its_time_and_nothing_else() -> None:
+    motion = learnt(zigzag(6))
+    after = observe(motion, "jupiter", Decimal(math.exp(0.01 + 0.03)), at(5 * MINUTE + 120))
+    kept = 0.5 ** (120 / 1800)
+    old = (1 - 0.5 ** (300 / 1800)) * kept
+    new = 1 - kept
+    expected = (PER_MINUTE * old + 0.03**2 / 120 * new) / (old + new)
+    assert variance(after) == pytest.approx(expected, rel=1e-12)
+
+
+def test_odd_refresh_times_give_the_same_as_regular_ones() -> None:
+    pauses = random.Random(7).choices((0.5, 2.0, 10.0, 58.0, 61.0, 300.0), k=400)
+    motion, time, log_price = learnt([0.0]), 0.0, 0.0
+    for number, pause in enumerate(pauses):
+        time += pause
+        log_price += (-1) ** number * math.sqrt(PER_MINUTE * pause)
+        motion = observe(motion, "jupiter", Decimal(math.exp(log_price)), at(time))
+    assert variance(motion) == pytest.approx(PER_MINUTE, rel=1e-9)
+
+
+def test_one_glitch_adds_no_more_than_two_outliers_may() -> None:
+    before = learnt(zigzag(101))
+    glitch = learnt([0.4, 0.0], before, start=101 * MINUTE)
+    assert hourly(glitch) < 1.45 * hourly(before)
+    assert hourly(learnt(zigzag(60), glitch, start=103 * MINUTE)) < 1.2 * hourly(before)
+
+
+def test_a_glitch_among_the_first_changes_does_not_set_the_scale() -> None:
+    clean, glitch = learnt([0, 0.01, 0, 0.01, 0, 0.01]), learnt([0, 0.01, 0.4, 0.0, 0.01, 0.0])
+    assert hourly(glitch) < 3 * hourly(clean)
+
+
+def test_a_confirmed_jump_counts_as_four_deviations() -> None:
+    before = learnt(zigzag(101))
+    after = learnt([0.5], before, start=101 * MINUTE)
+    kept = 0.5 ** (MINUTE / 1800)
+    share = (1 - kept) / (before.weight * kept + 1 - kept)
+    assert variance(after) == pytest.approx(PER_MINUTE * (1 + 15 * share), rel=1e-9)
+
+
+def test_a_token_that_wakes_up_is_believed_from_the_third_outlier_on() -> None:
+    calm = learnt(zigzag(101, 1e-4))
+    awake = learnt((0.02 * number for number in range(1, 11)), calm, start=101 * MINUTE)
+    assert hourly(awake) > 50 * hourly(calm)
+    once = learnt([0.02, 0.0], calm, start=101 * MINUTE)
+    assert hourly(once) < 1.5 * hourly(calm)
+
+
+def test_a_stablecoin_that_never_moves_has_a_small_volatility_and_not_none() -> None:
+    still = learnt([0.0] * 100)
+    assert variance(still) == SMALLEST_VARIANCE
+    assert hourly(still) == pytest.approx(1e-4)
+
+
+def test_a_stablecoin_that_depegs_is_seen_within_minutes() -> None:
+    depegs = learnt((-0.005 * number for number in range(1, 7)), learnt([0.0] * 100), start=100 * MINUTE)
+    assert hourly(depegs) > 0.01
+
+
+def test_a_source_that_rounds_moves_by_its_steps() -> None:
+    dice = random.Random(3)
+    walk, step, rounded = 0.0, 1e-3, []
+    for _ in range(300):
+        walk += dice.gauss(0, 1e-3)
+        rounded.append(round(walk / step) * step)
+    assert hourly(learnt(rounded)) == pytest.approx(1e-3 * math.sqrt(60), rel=0.3)
+
+
+def test_another_sources_price_is_no_movement_and_no_loss() -> None:
+    before = learnt(zigzag(101))
+    other = observe(before, "dexscreener", Decimal("1.3"), at(101 * MINUTE))
+    assert (variance(other), other.source) == (variance(before), "dexscreener")
+    back = observe(other, "jupiter", Decimal(1), at(102 * MINUTE))
+    assert variance(back) == variance(before)
+
+
+def test_the_same_answer_again_and_one_from_before_change_nothing() -> None:
+    before = learnt(zigzag(101))
+    assert observe(before, "jupiter", Decimal(2), at(100 * MINUTE)) == before
+    assert observe(before, "jupiter", Decimal(2), at(99 * MINUTE)) == before
+
+
+def test_no_single_change_decides_after_a_long_pause() -> None:
+    before = learnt(zigzag(101))
+    after = observe(before, "jupiter", Decimal(1), at(100 * MINUTE + 86_400))
+    assert 0.75 * PER_MINUTE < (variance(after) or 0) < PER_MINUTE
+
+
+def test_what_is_remembered_is_bounded_and_survives_json() -> None:
+    motions = [learnt(zigzag(prices)) for prices in (1, 3, 6, 500)]
+    assert max(len(msgspec.json.encode(motion)) for motion in motions) < 400
+    for motion in motions:
+        assert msgspec.json.decode(msgspec.json.encode(motion), type=PriceMotion) == motion
