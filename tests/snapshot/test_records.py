@@ -46,6 +46,14 @@ def test_an_unknown_field_of_a_later_release_is_passed_over() -> None:
     assert decode(LINES[0] + later).tokens == decode(LINES[0] + LINES[1]).tokens
 
 
+@pytest.mark.parametrize("blank", [" ", "\\n", "\\u001c", "\u00a0", "\u2028", "\u3000"])
+def test_a_record_of_a_mint_with_a_blank_is_left_out(blank: str) -> None:
+    spoilt = [
+        line.replace(mint.encode(), (mint + blank).encode()) for line, mint in ((LINES[1], A), (LINES[2], B))
+    ]
+    assert decode(LINES[0] + b"".join(spoilt)).dropped == 2
+
+
 def test_a_line_with_every_fact_keeps_far_below_what_is_reckoned_for_it() -> None:
     assert len(LINES[1]) < snapshot_manager.BYTES_PER_TOKEN * 3 // 4
     busy = SavedDemand(mint=A, place="requested", requests=tuple((n * 1234.5678901, 10**9) for n in range(12)))

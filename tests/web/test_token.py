@@ -156,6 +156,24 @@ async def test_a_mint_is_base58_of_32_bytes(site: Site) -> None:
     assert [answer.json["mint"] for answer in answers[-4:]] == ["{a}", "a/b", "\0", "%ff"]
 
 
+@pytest.mark.parametrize(
+    "blank",
+    ["%20", "%0A", "%0D", "%09", "%0B", "%0C", "%1C", "%C2%85", "%C2%A0", "%E2%80%A8", "%E3%80%80", "%00", "+"],
+)
+async def test_a_mint_with_a_blank_behind_it_is_refused_and_never_asked_for(site: Site, blank: str) -> None:
+    calls = site.rig.calls()
+    answers = [await site.get(f"/mc/{JUP}{blank}") for _ in range(6)]
+    batch = await site.get(f"/mc?mints={JUP}{blank},{SOL}")
+
+    assert {(answer.status, answer.json["code"]) for answer in answers} == {(400, "invalid_mint")}
+    assert (list(batch.json["tokens"]), [one["code"] for one in batch.json["errors"].values()]) == (
+        [SOL],
+        ["invalid_mint"],
+    )
+    assert site.rig.calls() == calls
+    assert all(len(mint) == len(mint.strip()) for mint in site.sidecar.service.engine.tracker.mints)
+
+
 async def test_a_token_that_nobody_prices_is_not_found_and_says_why(site: Site) -> None:
     for _ in range(2):
         answer = await site.get(f"/mc/{STSOL}")
