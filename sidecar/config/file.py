@@ -11,7 +11,7 @@ import msgspec.inspect as types
 
 from sidecar.config.env_vars import expand
 from sidecar.config.popular import POPULAR, PopularToken, load_popular
-from sidecar.config.redaction import MASK, Redactor, is_secret_name, origin
+from sidecar.config.redaction import MASK, Redactor, is_secret_name, is_url_name, origin
 from sidecar.config.settings import FileSettings, Section, Settings
 from sidecar.config.validation import allowed, contradictions
 from sidecar.config.yaml_file import read_yaml, scalar, shown
@@ -123,7 +123,7 @@ class _Reading:
     def _shown(self, value: Any, path: str) -> str:
         if path in self.from_environment or is_secret_name(path):
             return MASK
-        return origin(value) if path.endswith("base_url") and isinstance(value, str) else shown(value)
+        return origin(value) if is_url_name(path) and isinstance(value, str) else shown(value)
 
 
 def _overridden(tree: Any, overrides: Mapping[str, Any]) -> Any:

@@ -37,13 +37,18 @@ class Redactor:
 def masked(
     tree: Mapping[str, Any], secret_paths: frozenset[str] = frozenset(), prefix: str = ""
 ) -> dict[str, Any]:
-    """Copy nested settings with `***` for keys, for the dotted paths given, and after a base URL's origin."""
+    """Copy nested settings with `***` for keys, for the dotted paths given, and after a URL's origin."""
     return {name: _masked(name, value, secret_paths, f"{prefix}{name}") for name, value in tree.items()}
 
 
 def is_secret_name(path: str) -> bool:
     """Tell whether a dotted path ends in a name that holds a secret."""
     return "key" in path.rpartition(".")[2].lower()
+
+
+def is_url_name(path: str) -> bool:
+    """Return whether a dotted path names a URL of which only the origin may be shown."""
+    return path.endswith(("base_url", "redis_url"))
 
 
 def origin(url: str) -> str:
@@ -86,7 +91,7 @@ def _masked(name: str, value: Any, secret_paths: frozenset[str], path: str) -> A
         return MASK
     if isinstance(value, Mapping):
         return masked(value, secret_paths, f"{path}.")
-    return origin(value) if name == "base_url" else value
+    return origin(value) if is_url_name(name) else value
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:

@@ -24,12 +24,18 @@ Lifetime = Annotated[float, Meta(ge=0.1, le=604_800)]
 Pause = Annotated[float, Meta(ge=0, le=3_600)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Usd = Annotated[float, Meta(ge=0, le=1e12)]
-Text = Annotated[str, Meta(min_length=1, max_length=255, extra={"allowed": "a string of 1 to 255 characters"})]
 FilePath = Annotated[str, Meta(pattern=r"\A[^\0]{1,4096}\Z", extra={"allowed": "a file path"})]
 HostName = Annotated[str, Meta(pattern=r"\A[^\s/@?#]{1,255}\Z", extra={"allowed": "a host name or IP address"})]
 BaseUrl = Annotated[
     str,
     Meta(pattern=r"\A(?i:https?)://[^\s\0]{1,2000}\Z", extra={"allowed": "an http or https URL with a host"}),
+]
+RedisUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?i:rediss?|unix)://[^\s\0]{1,2000}\Z",
+        extra={"allowed": "a redis, rediss or unix URL with a host or a socket's path"},
+    ),
 ]
 ApiKey = Annotated[str, Meta(pattern=r"\A[!-~]{1,1024}\Z", extra={"allowed": "printable ASCII without spaces"})]
 FileMode = Annotated[
@@ -69,6 +75,8 @@ class ApiSettings(Section, frozen=True, kw_only=True):
     """How long a request waits for an upstream at most."""
     max_connections: Annotated[int, Meta(ge=1, le=65_536)] = 512
     """Open connections at a time; bounds memory."""
+    max_streams: Annotated[int, Meta(ge=1, le=4_096)] = 64
+    """Open event streams at a time, which do not count as connections; bounds memory."""
 
 
 class OpsSettings(Section, frozen=True, kw_only=True):
@@ -99,6 +107,10 @@ class RefreshSettings(Section, frozen=True, kw_only=True):
     """Upstream calls at a time."""
     startup_deadline_seconds: Pause = 10.0
     """When start-up counts as done although some popular token was not answered."""
+    target_uncertainty: Annotated[float, Meta(ge=0.0005, le=1)] | None = 0.01
+    """A wanted token less certain than this is refreshed early; 0.01 is 1 %. null: never early."""
+    early_share: Annotated[float, Meta(ge=0, le=0.8)] = 0.2
+    """How much of each source's budget early refreshes may take; 0.2 is 20 %."""
 
 
 class TrackingSettings(Section, frozen=True, kw_only=True):
@@ -179,6 +191,19 @@ class SourcesSettings(Section, frozen=True, kw_only=True):
     solana_rpc: SourceSettings = SourceSettings(base_url="https://api.mainnet.solana.com", timeout_seconds=10.0)
 
 
+class FleetSettings(Section, frozen=True, kw_only=True):
+    """One refresh shared by many sidecars."""
+
+    redis_url: RedisUrl | None = None
+    """The Redis or Valkey that the sidecars share; null: each refreshes for itself."""
+    namespace: Annotated[
+        str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z", extra={"allowed": "1 to 64 of A-Z, a-z, 0-9, . _ -"})
+    ] = "mc-sidecar"
+    """Begins every key; sidecars with another one are another fleet."""
+    lease_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
+    """After this a leader that is gone is replaced; it renews its lease at a third."""
+
+
 class SnapshotSettings(Section, frozen=True, kw_only=True):
     """What survives a restart."""
 
@@ -218,6 +243,7 @@ class FileSettings(Section, frozen=True, kw_only=True):
     pricing: PricingSettings = PricingSettings()
     trending: TrendingSettings = TrendingSettings()
     sources: SourcesSettings = SourcesSettings()
+    fleet: FleetSettings = FleetSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
@@ -250,16 +276,24 @@ def redacted(settings: Settings) -> dict[str, Any]:
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every literal text that must not be shown, for a `Redactor`. The default base URLs hold none."""
     secrets = set(settings.environment_values)
-    defaults = SourcesSettings()
-    for name in SourcesSettings.__struct_fields__:
-        base_url = getattr(settings.sources, name).base_url
-        if base_url != getattr(defaults, name).base_url:
-            secrets |= secret_parts(base_url)
-        if f"sources.{name}.base_url" in settings.from_environment:
-            secrets |= {part for part in (urlsplit(base_url).hostname, urlsplit(base_url).netloc) if part}
+    defaults = _urls(Settings())
+    for key, url in _urls(settings).items():
+        if url != defaults[key]:
+            secrets |= secret_parts(url or "")
+        if key in settings.from_environment:
+            secrets |= {part for part in (urlsplit(url or "").hostname, urlsplit(url or "").netloc) if part}
     jupiter = settings.sources.jupiter
     secrets |= {text for text in (jupiter.api_key, jupiter.api_key_file) if text}
     return tuple(sorted(text for text in secrets if len(text) >= MIN_SECRET_CHARS))
+
+
+def _urls(settings: Settings) -> dict[str, str | None]:
+    """Return by dotted key the URLs of which all but the origin is secret."""
+    base_urls = {
+        f"sources.{name}.base_url": getattr(settings.sources, name).base_url
+        for name in SourcesSettings.__struct_fields__
+    }
+    return {**base_urls, "fleet.redis_url": settings.fleet.redis_url}
 
 
 def effective_rpm(name: str, source: SourceSettings, *, has_key: bool) -> int:

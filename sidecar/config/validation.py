@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec.inspect as types
 
-from sidecar.config.redaction import MASK, is_secret_name, origin
+from sidecar.config.redaction import MASK, is_secret_name, is_url_name, origin
 from sidecar.config.settings import Settings, SourcesSettings
 from sidecar.config.yaml_file import shown
 
@@ -31,7 +32,7 @@ def allowed(field_type: Any) -> str:
 def contradictions(settings: Settings) -> list[Contradiction]:
     """Return what makes settings unusable although each is of its type and in its range."""
     return [
-        *_base_urls(settings),
+        *_urls(settings),
         *_listeners(settings),
         *_lifetimes(settings),
         *_amounts(settings),
@@ -74,18 +75,29 @@ def _shown(settings: Settings, key: str) -> str:
     value = attrgetter(key)(settings)
     if key in settings.from_environment or is_secret_name(key):
         return MASK
-    if key.endswith("base_url"):
+    if is_url_name(key) and value is not None:
         return origin(value)
     if isinstance(value, float):
         return f"{value:.15g}"
     return shown(list(value) if isinstance(value, tuple) else value)
 
 
-def _base_urls(settings: Settings) -> Iterator[Contradiction]:
+def _urls(settings: Settings) -> Iterator[Contradiction]:
     for name in SourcesSettings.__struct_fields__:
         key = f"sources.{name}.base_url"
         if origin(attrgetter(key)(settings)) == MASK:
             yield _contradiction(settings, key, "be an http or https URL with a host")
+    redis_url = settings.fleet.redis_url
+    if redis_url is not None and not _names_redis(redis_url):
+        yield _contradiction(
+            settings, "fleet.redis_url", "be a redis, rediss or unix URL with a host or a socket's path"
+        )
+
+
+def _names_redis(url: str) -> bool:
+    if url.lower().startswith("unix:"):
+        return urlsplit(url).path not in {"", "/"}
+    return origin(url) != MASK
 
 
 def _listeners(settings: Settings) -> Iterator[Contradiction]:

@@ -4,7 +4,7 @@ from typing import Final
 
 BAD_SETTINGS: Final = {
     "unknown_section": (
-        "refesh: unknown key; allowed here: api, cache, log, ops, popular_file, pricing, refresh, "
+        "refesh: unknown key; allowed here: api, cache, fleet, log, ops, popular_file, pricing, refresh, "
         "shutdown, snapshot, sources, tracking, trending"
     ),
     "unknown_key": (
@@ -22,6 +22,18 @@ BAD_SETTINGS: Final = {
     "file_is_a_list": "the file: must be a mapping of keys, not a list",
     "word_for_a_number": "refresh.popular_seconds: must be a number from 0.1 to 86400, not 'soon'",
     "quoted_number": "refresh.popular_seconds: must be a number from 0.1 to 86400, not '60'",
+    "uncertainty_zero": "refresh.target_uncertainty: must be a number from 0.0005 to 1, or null, not 0",
+    "namespace_with_a_colon": "fleet.namespace: must be 1 to 64 of A-Z, a-z, 0-9, . _ -, not 'a:b'",
+    "redis_url_scheme": (
+        "fleet.redis_url: must be a redis, rediss or unix URL with a host or a socket's path, or null, "
+        "not http://redis.example/***"
+    ),
+    "redis_url_without_host": (
+        "fleet.redis_url: must be a redis, rediss or unix URL with a host or a socket's path, not ***"
+    ),
+    "redis_url_without_path": (
+        "fleet.redis_url: must be a redis, rediss or unix URL with a host or a socket's path, not unix://run.sock"
+    ),
     "boolean_for_a_number": "refresh.stats_seconds: must be a number from 0.1 to 86400, not true",
     "not_a_number": "shutdown.drain_seconds: must be a number from 0 to 3600, not '.nan'",
     "infinite": "cache.negative_seconds: must be a number from 0.1 to 86400, not inf",

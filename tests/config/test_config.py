@@ -4,6 +4,7 @@ import pytest
 
 from sidecar.config.file import load_settings
 from sidecar.config.settings import (
+    FleetSettings,
     JupiterSettings,
     Settings,
     SourceSettings,
@@ -137,6 +138,7 @@ def test_settings_are_shown_with_every_key_of_the_file() -> None:
         "pricing",
         "trending",
         "sources",
+        "fleet",
         "snapshot",
         "shutdown",
         "log",
@@ -151,6 +153,30 @@ def test_what_came_from_a_variable_is_shown_as_stars(tmp_path: Path) -> None:
     shown = redacted(load_settings(file, environ={"P": "8800", "S": "jupiter"}))
 
     assert (shown["api"]["port"], shown["pricing"]["sources"], shown["ops"]["port"]) == ("***", "***", 1)
+
+
+FLEET = Settings(fleet=FleetSettings(redis_url="rediss://us-er:pass-word@redis.example:6380/0-path"))
+
+
+def test_of_the_redis_url_only_the_origin_is_shown() -> None:
+    assert redacted(FLEET)["fleet"]["redis_url"] == "rediss://redis.example:6380/***"
+    assert repr(FLEET.fleet).count("***") == 1
+    assert set(secrets_of(FLEET)) == {"us-er:pass-word", "us-er", "pass-word", "/0-path"}
+
+
+def test_the_host_of_a_redis_url_from_a_variable_is_secret_too(tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("fleet: {redis_url: '${REDIS}'}")
+
+    settings = load_settings(file, environ={"REDIS": "redis://:word@cache.example/0"})
+
+    assert redacted(settings)["fleet"]["redis_url"] == "***"
+    assert {"cache.example", "word"} <= set(secrets_of(settings))
+
+
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock", "redis://[::1]", "REDIS://cache"])
+def test_a_redis_url_names_a_host_or_a_socket(url: str) -> None:
+    assert contradictions(Settings(fleet=FleetSettings(redis_url=url))) == []
 
 
 def test_the_repr_holds_no_secret() -> None:
