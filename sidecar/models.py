@@ -3,10 +3,11 @@
 import re
 from decimal import Decimal
 from enum import IntEnum
-from typing import Final, Generic, Literal, NewType, TypeVar
+from typing import Annotated, Final, Generic, Literal, NewType, TypeVar
 
 import base58
 import msgspec
+from msgspec import Meta
 
 from sidecar.errors import InvalidMintError
 from sidecar.runtime.clock import Instant
@@ -27,6 +28,9 @@ Confidence = Literal["high", "medium", "low"]
 _MINT_BYTES = 32
 _MINT_TEXT = re.compile("[1-9A-HJ-NP-Za-km-z]{32,44}")
 """Checked before decoding: base58 strips blanks, which would make one mint many."""
+
+Spread = Annotated[float, Meta(ge=0, le=1e9)]
+"""Bounded, so that what is read back from elsewhere can be reckoned with."""
 
 T = TypeVar("T")
 
@@ -117,6 +121,10 @@ class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
     circulating_source: str | None
     timestamp: float
     """Unix time of the answer behind the price."""
+    volatility: Spread | None = None
+    """Standard deviation of the log price over an hour; None before enough refreshes have been seen."""
+    uncertainty: Spread | None = None
+    """Standard error of the market cap as a ratio, at this age; None without a volatility."""
     age_seconds: float = 0.0
     stale: bool = False
     cached: bool = True

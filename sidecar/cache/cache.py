@@ -1,6 +1,7 @@
 """What is held in memory, by mint: bounded, with tracked tokens out of the reach of everybody else."""
 
 from collections.abc import Callable, Iterator
+from math import sqrt
 from typing import Generic, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from cachetools import Cache, TTLCache
 from sidecar.metrics.labels import EvictionReason
 from sidecar.models import MarketCap, Mint
 from sidecar.pricing.valuation import QuoteExplanation
+from sidecar.pricing.volatility import HOUR_SECONDS
 from sidecar.runtime.clock import Clock
 
 V = TypeVar("V")
@@ -91,7 +93,7 @@ class PinnedCache(Generic[V]):
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
-    """One market cap in memory, with its answer prepared but for age, staleness and `cached`."""
+    """One market cap in memory, with its answer prepared but for what changes with its age, and `cached`."""
 
     cap: MarketCap
     received: float
@@ -100,11 +102,25 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     asked_again: float = 0.0
     """Monotonic time of the last refresh that a stale look-up caused."""
     body: bytes = b""
+    """The answer up to `uncertainty`, or with it where that is unknown."""
+    fresh_squared: float = 0.0
+    """The square of the uncertainty at age 0."""
+    variance: float | None = None
+    """By how much that grows each second; None where the uncertainty is unknown."""
 
     def __post_init__(self) -> None:
         self.asked_again = self.received
-        encoded = msgspec.json.encode(self.cap)
-        self.body = encoded[: encoded.rindex(b'"age_seconds"')]
+        cap, end = self.cap, b'"age_seconds"'
+        if cap.volatility is not None and cap.uncertainty is not None:
+            self.fresh_squared, self.variance = cap.uncertainty**2, cap.volatility**2 / HOUR_SECONDS
+            end = b'"uncertainty"'
+        encoded = msgspec.json.encode(cap)
+        self.body = encoded[: encoded.rindex(end)]
+
+    def uncertainty(self, age_seconds: float) -> float | None:
+        """Return the standard error of the market cap at an age, as a ratio; None where it is unknown."""
+        variance = self.variance
+        return None if variance is None else sqrt(self.fresh_squared + variance * age_seconds)
 
 
 class MarketCapCache:

@@ -11,9 +11,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from sidecar.metrics.labels import AGE_BUCKETS, HTTP_BUCKETS, LookupResult
+from sidecar.metrics.labels import AGE_BUCKETS, HTTP_BUCKETS, UNCERTAINTY_BUCKETS, LookupResult
 from sidecar.runtime.clock import Clock
 
+_FINE_BOUNDS: Final = tuple(1e-5 * 10 ** (step / 12) for step in range(64))
+UNCERTAINTY_BOUNDS: Final = sorted({*UNCERTAINTY_BUCKETS, *_FINE_BOUNDS})
+"""Finer than what is exposed, so that quantiles can be told: a twelfth of a decade, from 0.001 % to over 100 %."""
 RATIO_WINDOW_SECONDS: Final = 300.0
 RATIO_SAMPLE_SECONDS: Final = 10.0
 
@@ -29,14 +32,16 @@ class PlainHistogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one value, in seconds."""
+        """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts by upper bound, as the exposition format wants them."""
-        bounds = [*map(str, self.bounds), "+Inf"]
-        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+    def buckets(self, shown: Sequence[float] = ()) -> list[tuple[str, float]]:
+        """Cumulative counts by upper bound, as the exposition format wants them; of all bounds or some."""
+        bounds = (*self.bounds, math.inf)
+        cumulative = dict(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+        kept = (*(shown or self.bounds), math.inf)
+        return [("+Inf" if bound == math.inf else str(bound), cumulative[bound]) for bound in kept]
 
 
 class RouteStats:
@@ -60,6 +65,7 @@ class HotCounters(Collector):
     def __init__(self) -> None:
         self.lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
         self.served_age = PlainHistogram(AGE_BUCKETS)
+        self.served_uncertainty = PlainHistogram(UNCERTAINTY_BOUNDS)
         self.routes: dict[str, RouteStats] = {}
 
     def route(self, template: str) -> RouteStats:
@@ -81,6 +87,12 @@ class HotCounters(Collector):
         age = HistogramMetricFamily("mc_sidecar_served_age_seconds", "Age of the served values when served.")
         age.add_metric([], self.served_age.buckets(), self.served_age.total)
         yield age
+        uncertainty = HistogramMetricFamily(
+            "mc_sidecar_served_uncertainty_ratio", "How far the served values may be off: their standard error."
+        )
+        served = self.served_uncertainty
+        uncertainty.add_metric([], served.buckets(UNCERTAINTY_BUCKETS), served.total)
+        yield uncertainty
         yield from self._http()
 
     def _http(self) -> Iterable[Metric]:

@@ -19,6 +19,7 @@ from sidecar.metrics.labels import (
     RefusalReason,
     Tier,
 )
+from sidecar.metrics.quantiles import RecentQuantiles
 from sidecar.runtime.clock import Clock
 
 
@@ -39,6 +40,7 @@ class Metrics:
         self.hot = HotCounters()
         self.registry.register(self.hot)
         self.hit_ratio = HitRatio(self.hot.lookups, clock)
+        self.recent_uncertainty = RecentQuantiles(self.hot.served_uncertainty, clock)
         self._declare_cache()
         self._declare_refresh()
         self._declare_upstreams()

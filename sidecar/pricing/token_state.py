@@ -5,10 +5,13 @@ would stop the event loop for a tenth of a second.
 """
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from sidecar.models import ChainSupply
+from sidecar.pricing.volatility import PriceMotion
 from sidecar.runtime.clock import Instant
 
 
@@ -26,6 +29,8 @@ class Comparison(msgspec.Struct, frozen=True, gc=False):
     compared: Instant
     disagreements: int
     """How many comparisons in a row disagreed; 0: they agree."""
+    distance: Annotated[float, Meta(ge=0, le=1e3)] = 0.0
+    """Half the log distance of the farthest of them from the chosen one."""
 
 
 class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -46,3 +51,5 @@ class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A jump is being held: True for up, False for down, None for none."""
     unpriced_since: Instant | None = None
     """When every source first answered without a usable price, with a value still in memory."""
+    motion: PriceMotion | None = None
+    """How the prices that were taken have moved."""

@@ -15,6 +15,7 @@ from sidecar.models import Confidence, MarketCap, Mint, Quote
 from sidecar.pricing.grading import GradedQuote, Policy, choose, grade_quote, within
 from sidecar.pricing.supply import EXACT, EffectiveSupply, effective_supply, update_supplies
 from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
+from sidecar.pricing.volatility import fresh_uncertainty, hourly, observe
 from sidecar.runtime.clock import Instant
 
 JUMP_CONFIRMED_FACTOR: Final = Decimal("1.2")
@@ -107,6 +108,10 @@ def value(
     refusals += reasons.items()
     state = _accepted(chosen, state, comparison) if backing is None else _unaccepted(state, comparison)
     cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
+    distance = 0.0 if comparison is None else comparison.distance
+    cap = msgspec.structs.replace(
+        cap, volatility=hourly(state.motion), uncertainty=fresh_uncertainty(state.motion, distance)
+    )
     explanation = _explanation(graded, chosen, reasons)
     received = chosen.quote.received
     return Valuation(
@@ -234,10 +239,11 @@ def _compare(
     disagreeing = [
         entry.quote.source for entry in others if not within(chosen.price, entry.price, policy.agreement_factor)
     ]
+    distance = max(abs(float((entry.price / chosen.price).ln())) for entry in others) / 2
     if len(disagreeing) < len(others):
-        return Comparison(chosen.quote.received, 0), disagreeing
+        return Comparison(chosen.quote.received, 0, distance), disagreeing
     before = state.comparison.disagreements if state.comparison else 0
-    return Comparison(chosen.quote.received, before + 1), disagreeing
+    return Comparison(chosen.quote.received, before + 1, distance), disagreeing
 
 
 def _is_side_by_side(chosen: GradedQuote, other: GradedQuote) -> bool:
@@ -265,8 +271,9 @@ def _confidence(
 def _accepted(chosen: GradedQuote, state: TokenState, comparison: Comparison | None) -> TokenState:
     quote = chosen.quote
     last = SourcedValue(chosen.price, quote.source, quote.received) if chosen.grade == "good" else state.last_good
+    motion = observe(state.motion, quote.source, chosen.price, quote.received)
     return msgspec.structs.replace(
-        state, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None
+        state, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None, motion=motion
     )
 
 

@@ -5,14 +5,17 @@ changes. A random walk's variance grows with time, so changes over odd times can
 tells how far a price may have moved since it was heard.
 """
 
+import math
 from decimal import Decimal
 from statistics import median
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from sidecar.runtime.clock import Instant
 
+HOUR_SECONDS: Final = 3600.0
 HALF_LIFE_SECONDS: Final = 1800.0
 FEWEST_CHANGES: Final = 5
 """Nothing is told before so many changes have been seen."""
@@ -24,21 +27,25 @@ LONGEST_CHANGE_SECONDS: Final = 600.0
 """A change over a longer time weighs no more than one over so long: no single one decides after a long pause."""
 SMALLEST_VARIANCE: Final = 1e-8 / 3600.0
 """Per second: 0.01 % over an hour. A price that stood still so far may move."""
+SMALLEST_DISTANCE: Final = 1e-6
+"""The seventh digit of a price is not known, however well quotes agree."""
+
+Rate = Annotated[float, Meta(ge=0, le=1e15)]
 
 
 class PriceMotion(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What is remembered of a token's price movements, of the source that it was last priced by."""
 
     source: str
-    log_price: float
+    log_price: Annotated[float, Meta(ge=-1e3, le=1e3)]
     received: Instant
-    first: tuple[tuple[float, float], ...] = ()
+    first: Annotated[tuple[tuple[Annotated[float, Meta(gt=0)], Rate], ...], Meta(max_length=5)] = ()
     """The first changes, until there are enough: seconds, and squared log change per second."""
-    variance: float | None = None
+    variance: Rate | None = None
     """Of the log price, per second; None before `FEWEST_CHANGES`."""
-    weight: float = 0.0
+    weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """How much of a long history's weight `variance` rests on, 0 to 1."""
-    outliers: int = 0
+    outliers: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """How many of the newest changes, in a row, were outliers."""
 
 
@@ -56,9 +63,19 @@ def observe(motion: PriceMotion | None, source: str, price: Decimal, received: I
     return _learn(moved, seconds, (log_price - motion.log_price) ** 2 / seconds)
 
 
-def variance(motion: PriceMotion | None) -> float | None:
-    """Return σ² per second, never 0; None while too few changes have been seen."""
-    return None if motion is None or motion.variance is None else max(motion.variance, SMALLEST_VARIANCE)
+def hourly(motion: PriceMotion | None) -> float | None:
+    """Return the standard deviation over an hour, never 0; None while too few changes have been seen."""
+    if motion is None or motion.variance is None:
+        return None
+    return math.sqrt(max(motion.variance, SMALLEST_VARIANCE) * HOUR_SECONDS)
+
+
+def fresh_uncertainty(motion: PriceMotion | None, distance: float) -> float | None:
+    """Return the uncertainty at age 0, never 0; None as long as there is no volatility to let it grow.
+
+    `distance`: half the log distance of the farthest good quote at the last comparison, 0 without one.
+    """
+    return None if motion is None or motion.variance is None else max(distance, SMALLEST_DISTANCE)
 
 
 def _learn(motion: PriceMotion, seconds: float, rate: float) -> PriceMotion:

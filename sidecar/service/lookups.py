@@ -30,14 +30,18 @@ class LookupHit(NamedTuple):
 
     entry: Entry
     age_seconds: float
+    uncertainty: float | None
+    """The standard error of the market cap at this age, as a ratio; None where it is unknown."""
     stale: bool
     cached: bool
 
     @property
     def cap(self) -> MarketCap:
         """The market cap as it is served now."""
+        uncertainty = None if self.uncertainty is None else round(self.uncertainty, 8)
+        age = round(self.age_seconds, 3)
         return msgspec.structs.replace(
-            self.entry.cap, age_seconds=round(self.age_seconds, 3), stale=self.stale, cached=self.cached
+            self.entry.cap, uncertainty=uncertainty, age_seconds=age, stale=self.stale, cached=self.cached
         )
 
 
@@ -62,10 +66,12 @@ class Lookups:
         stale = age > self._fresh_seconds
         self._hot.lookups["stale" if stale else "hit"] += 1
         self._hot.served_age.observe(age)
+        if (uncertainty := entry.uncertainty(age)) is not None:
+            self._hot.served_uncertainty.observe(uncertainty)
         self.count_request(entry.cap.mint)
         if stale:
             self._refresh_behind(entry)
-        return LookupHit(entry, age, stale, cached=True)
+        return LookupHit(entry, age, uncertainty, stale, cached=True)
 
     def peek(self, mint: Mint) -> LookupHit | None:
         """Look into memory without counting anything."""
@@ -73,7 +79,7 @@ class Lookups:
         if entry is None:
             return None
         age = self._clock.monotonic() - entry.received
-        return LookupHit(entry, age, age > self._fresh_seconds, cached=True)
+        return LookupHit(entry, age, entry.uncertainty(age), age > self._fresh_seconds, cached=True)
 
     async def fetch(self, mint: str) -> LookupHit:
         """Get a token that is not in memory from the upstreams. Raises as `get` does."""
@@ -138,8 +144,10 @@ class Lookups:
         age = self._clock.monotonic() - entry.received
         self._hot.lookups["miss"] += 1
         self._hot.served_age.observe(age)
+        if (uncertainty := entry.uncertainty(age)) is not None:
+            self._hot.served_uncertainty.observe(uncertainty)
         self.count_request(mint)
-        return LookupHit(entry, age, age > self._fresh_seconds, cached=False)
+        return LookupHit(entry, age, uncertainty, age > self._fresh_seconds, cached=False)
 
     def count_request(self, mint: Mint) -> None:
         """Note that the application wants a mint."""

@@ -293,6 +293,7 @@ class PreCacheService:
             self.event_loop_lag_seconds = max(0.0, self.clock.monotonic() - self._sample_due)
             self.metrics.event_loop_lag.set(self.event_loop_lag_seconds)
             self.metrics.hit_ratio.sample()
+            self.metrics.recent_uncertainty.sample()
             self._forgive_a_gap()
 
     def _forgive_a_gap(self) -> None:

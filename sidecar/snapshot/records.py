@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sidecar.errors import InvalidMintError
 from sidecar.models import ChainSupply, MarketCap, Mint, parse_mint
 from sidecar.pricing.token_state import SourcedValue, TokenState
+from sidecar.pricing.volatility import PriceMotion
 from sidecar.refresh.tracker import SLICES, Place, Wanted
 from sidecar.runtime.clock import Instant
 from sidecar.snapshot.file import SnapshotError
@@ -17,7 +18,7 @@ from sidecar.sources import wire
 LONGEST_TEXT: Final = 64
 """No mint, symbol or name of a source is longer."""
 
-Said = TypeVar("Said", ChainSupply, SourcedValue)
+Said = TypeVar("Said", ChainSupply, SourcedValue, PriceMotion)
 
 
 class TakenAt(msgspec.Struct, frozen=True, tag="taken"):
@@ -92,6 +93,7 @@ class ClockRebase:
             comparison=comparison,
             last_good=self._received(state.last_good),
             unpriced_since=self._instant(state.unpriced_since),
+            motion=self._received(state.motion),
         )
 
     def _instant(self, then: Instant | None) -> Instant | None:

@@ -105,7 +105,9 @@ async def get_stats(request: web.Request) -> web.Response:
         for mint in tracker.by_demand()[:MOST_REQUESTED]
         if tracker.requests(mint)
     ]
-    return _json({**service.get_stats(), "most_requested": most_requested})
+    recent = service.metrics.recent_uncertainty
+    uncertainty = {"median": recent.value(0.5), "p95": recent.value(0.95)}
+    return _json({**service.get_stats(), "served_uncertainty": uncertainty, "most_requested": most_requested})
 
 
 def token_response(service: PreCacheService, found: LookupHit) -> web.Response:
@@ -115,11 +117,19 @@ def token_response(service: PreCacheService, found: LookupHit) -> web.Response:
 
 def token_body(found: LookupHit) -> bytes:
     """Finish a prepared answer: only what changes with time is written now."""
-    return b'%b"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
+    stale = b"true" if found.stale else b"false"
+    cached = b"true" if found.cached else b"false"
+    if found.uncertainty is None:
+        return b'%b"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
+            *(found.entry.body, found.age_seconds),
+            *(stale, cached),
+        )
+    return b'%b"uncertainty":%.8f,"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
         found.entry.body,
+        found.uncertainty,
         found.age_seconds,
-        b"true" if found.stale else b"false",
-        b"true" if found.cached else b"false",
+        stale,
+        cached,
     )
 
 

@@ -59,7 +59,11 @@ def schemas() -> Schema:
             "description": "Base58 address of a mint account, 32 bytes. Case sensitive.",
             "examples": ["JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"],
         },
-        "Token": closed_object(_token(), text="One token's market cap. Unknown is null, never 0."),
+        "Token": closed_object(
+            _token(),
+            optional=("volatility", "uncertainty"),
+            text="One token's market cap. Unknown is null, never 0.",
+        ),
         "ExplainedToken": {
             "allOf": [reference("Token")],
             **closed_object(
@@ -110,6 +114,14 @@ def _token() -> Schema:
         "supply_source": nullable(source, "Who gave the total supply."),
         "circulating_source": nullable(source, "Who gave the circulating supply."),
         "timestamp": _number("Unix time of the answer behind the price.", exclusiveMinimum=0),
+        "volatility": nullable(
+            {"type": "number", "minimum": 0},
+            "Standard deviation of the log price over an hour, as this sidecar has seen it.",
+        ),
+        "uncertainty": nullable(
+            {"type": "number", "minimum": 0},
+            "How far `market_cap_usd` may be off at this age: its standard error, as a ratio.",
+        ),
         "age_seconds": _number("Age of that answer when served.", minimum=0),
         "stale": _flag("Older than cache.fresh_seconds."),
         "cached": _flag("False when this request had to wait for an upstream."),
@@ -168,6 +180,10 @@ def _statistics() -> Schema:
         **dict.fromkeys(("tracked_tokens", "popular_tokens", "total_requests", "total_cache_hits"), count),
         "hit_rate": _number("Percent, over the life of the service.", minimum=0, maximum=100),
         "running": _flag("The loops run."),
+        "served_uncertainty": closed_object(
+            dict.fromkeys(("median", "p95"), nullable({"type": "number", "minimum": 0}, "Null when none was.")),
+            text="The uncertainty of what was served in the last five minutes.",
+        ),
         "most_requested": {"type": "array", "items": requested, "maxItems": 10},
     }
 

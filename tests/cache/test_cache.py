@@ -1,5 +1,6 @@
 """What is held in memory, how long, and who can push out whom (design, how it refreshes, 7)."""
 
+import math
 from typing import Final
 
 import msgspec
@@ -234,6 +235,16 @@ def test_the_prepared_answer_is_the_token_up_to_what_changes() -> None:
     held = Entry(odd, 0.0, ())
     whole = held.body + b'"age_seconds":0.0,"stale":false,"cached":true}'
     assert msgspec.json.decode(whole, type=MarketCap) == odd
+
+
+def test_the_uncertainty_grows_from_the_quotes_distance_with_the_square_root_of_the_age() -> None:
+    moving = msgspec.structs.replace(CAP, volatility=0.06, uncertainty=0.003)
+    held = Entry(moving, 0.0, ())
+    assert held.body.endswith(b'"volatility":0.06,')
+    assert held.uncertainty(0) == pytest.approx(0.003)
+    assert held.uncertainty(16) == pytest.approx(0.005)
+    assert held.uncertainty(3600) == pytest.approx(math.hypot(0.003, 0.06))
+    assert Entry(CAP, 0.0, ()).uncertainty(60) is None
 
 
 # Publishing

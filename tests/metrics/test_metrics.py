@@ -16,6 +16,7 @@ from tests.clock import FakeClock
 SLOW: Final = "0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 +Inf"
 HTTP: Final = "0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 +Inf"
 AGE: Final = "1.0 5.0 15.0 30.0 60.0 120.0 300.0 360.0 600.0 1800.0 3600.0 +Inf"
+UNCERTAINTY: Final = "0.0025 0.005 0.01 0.02 0.05 0.1 0.25 0.5 +Inf"
 SOURCES: Final = {"jupiter", "dexscreener", "geckoterminal", "solana_rpc"}
 OUTCOMES: Final = {"ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large"}
 LOOPS: Final = {"popular", "tracked", "trending", "stats", "miss"}
@@ -79,6 +80,7 @@ def test_the_buckets_are_those_of_the_contract() -> None:
     metrics = build()
     metrics.hot.route("/mc/{mint}").record(200, 0.0002)
     assert bounds_of(metrics, "served_age_seconds") == AGE
+    assert bounds_of(metrics, "served_uncertainty_ratio") == UNCERTAINTY
     assert bounds_of(metrics, "refresh_duration_seconds") == SLOW
     assert bounds_of(metrics, "upstream_request_duration_seconds") == SLOW
     assert bounds_of(metrics, "http_request_duration_seconds") == HTTP

@@ -100,8 +100,9 @@ def chain(
     return ChainSupply(received=at(seconds), total=total_supply, circulating=dec(circulating), scaled=scaled)
 
 
-def agreed(seconds: float = 0.0, disagreements: int = 0) -> Comparison:
-    return Comparison(at(seconds), disagreements)
+def agreed(seconds: float = 0.0, disagreements: int = 0, *, apart: float = 1.0) -> Comparison:
+    """Build a comparison whose farthest quote stands this factor `apart` from the chosen one."""
+    return Comparison(at(seconds), disagreements, float(Decimal(apart).ln()) / 2)
 
 
 KNOWN: Final = TokenState(chain=chain(1_000_000), chain_answered=START, circulating=figure(800_000))

@@ -80,7 +80,7 @@ def test_the_order_of_sources_decides_the_price_whatever_the_verdict() -> None:
 def test_valuing_again_with_a_late_answer_counts_a_disagreement_once() -> None:
     first = valued(jupiter(2), dexscreener(3))
     again = valued(jupiter(2), dexscreener(3), gecko(3))
-    assert first.state.comparison == again.state.comparison == agreed(disagreements=1)
+    assert first.state.comparison == again.state.comparison == agreed(disagreements=1, apart=1.5)
 
 
 def test_one_of_two_others_that_agrees_is_enough_and_the_other_is_counted() -> None:
@@ -92,4 +92,4 @@ def test_one_of_two_others_that_agrees_is_enough_and_the_other_is_counted() -> N
 def test_each_source_that_disagrees_is_counted() -> None:
     valuation = valued(jupiter(2), dexscreener(3), gecko(1))
     assert valuation.refusals == (("dexscreener", "disagreement"), ("geckoterminal", "disagreement"))
-    assert valuation.state.comparison == agreed(disagreements=1)
+    assert valuation.state.comparison == agreed(disagreements=1, apart=2)

@@ -218,6 +218,8 @@ def test_a_value_says_where_its_figures_come_from() -> None:
         "supply_source": "solana_rpc",
         "circulating_source": "jupiter",
         "timestamp": START.unix - 12,
+        "volatility": None,
+        "uncertainty": None,
         "age_seconds": 0.0,
         "stale": False,
         "cached": True,

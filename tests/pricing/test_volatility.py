@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from sidecar.pricing.volatility import SMALLEST_VARIANCE, PriceMotion, observe, variance
+from sidecar.pricing.volatility import SMALLEST_VARIANCE, PriceMotion, fresh_uncertainty, hourly, observe
 from sidecar.runtime.clock import Instant
 
 MINUTE = 60.0
@@ -40,10 +40,17 @@ def zigzag(count: int, step: float = 0.01) -> list[float]:
     return [step * (number % 2) for number in range(count)]
 
 
-def hourly(motion: PriceMotion) -> float:
-    found = variance(motion)
+def variance(motion: PriceMotion | None) -> float | None:
+    """Return the variance per second."""
+    sigma = hourly(motion)
+    return None if sigma is None else sigma**2 / 3600
+
+
+def sigma(motion: PriceMotion) -> float:
+    """Return the volatility of a motion that has one."""
+    found = hourly(motion)
     assert found is not None
-    return math.sqrt(found * 3600)
+    return found
 
 
 def test_nothing_is_known_before_five_changes() -> None:
@@ -54,7 +61,7 @@ def test_nothing_is_known_before_five_changes() -> None:
 def test_equal_changes_give_exactly_their_variance() -> None:
     assert variance(learnt(zigzag(6))) == pytest.approx(PER_MINUTE, rel=1e-12)
     assert variance(learnt(zigzag(100))) == pytest.approx(PER_MINUTE, rel=1e-12)
-    assert hourly(learnt(zigzag(100))) == pytest.approx(0.01 * math.sqrt(60), rel=1e-12)
+    assert sigma(learnt(zigzag(100))) == pytest.approx(0.01 * math.sqrt(60), rel=1e-12)
 
 
 def test_the_mean_forgets_half_in_thirty_minutes() -> None:
@@ -87,13 +94,13 @@ def test_odd_refresh_times_give_the_same_as_regular_ones() -> None:
 def test_one_glitch_adds_no_more_than_two_outliers_may() -> None:
     before = learnt(zigzag(101))
     glitch = learnt([0.4, 0.0], before, start=101 * MINUTE)
-    assert hourly(glitch) < 1.45 * hourly(before)
-    assert hourly(learnt(zigzag(60), glitch, start=103 * MINUTE)) < 1.2 * hourly(before)
+    assert sigma(glitch) < 1.45 * sigma(before)
+    assert sigma(learnt(zigzag(60), glitch, start=103 * MINUTE)) < 1.2 * sigma(before)
 
 
 def test_a_glitch_among_the_first_changes_does_not_set_the_scale() -> None:
     clean, glitch = learnt([0, 0.01, 0, 0.01, 0, 0.01]), learnt([0, 0.01, 0.4, 0.0, 0.01, 0.0])
-    assert hourly(glitch) < 3 * hourly(clean)
+    assert sigma(glitch) < 3 * sigma(clean)
 
 
 def test_a_confirmed_jump_counts_as_four_deviations() -> None:
@@ -107,20 +114,20 @@ def test_a_confirmed_jump_counts_as_four_deviations() -> None:
 def test_a_token_that_wakes_up_is_believed_from_the_third_outlier_on() -> None:
     calm = learnt(zigzag(101, 1e-4))
     awake = learnt((0.02 * number for number in range(1, 11)), calm, start=101 * MINUTE)
-    assert hourly(awake) > 50 * hourly(calm)
+    assert sigma(awake) > 50 * sigma(calm)
     once = learnt([0.02, 0.0], calm, start=101 * MINUTE)
-    assert hourly(once) < 1.5 * hourly(calm)
+    assert sigma(once) < 1.5 * sigma(calm)
 
 
 def test_a_stablecoin_that_never_moves_has_a_small_volatility_and_not_none() -> None:
     still = learnt([0.0] * 100)
-    assert variance(still) == SMALLEST_VARIANCE
-    assert hourly(still) == pytest.approx(1e-4)
+    assert variance(still) == pytest.approx(SMALLEST_VARIANCE)
+    assert sigma(still) == pytest.approx(1e-4)
 
 
 def test_a_stablecoin_that_depegs_is_seen_within_minutes() -> None:
     depegs = learnt((-0.005 * number for number in range(1, 7)), learnt([0.0] * 100), start=100 * MINUTE)
-    assert hourly(depegs) > 0.01
+    assert sigma(depegs) > 0.01
 
 
 def test_a_source_that_rounds_moves_by_its_steps() -> None:
@@ -129,7 +136,7 @@ def test_a_source_that_rounds_moves_by_its_steps() -> None:
     for _ in range(300):
         walk += dice.gauss(0, 1e-3)
         rounded.append(round(walk / step) * step)
-    assert hourly(learnt(rounded)) == pytest.approx(1e-3 * math.sqrt(60), rel=0.3)
+    assert sigma(learnt(rounded)) == pytest.approx(1e-3 * math.sqrt(60), rel=0.3)
 
 
 def test_another_sources_price_is_no_movement_and_no_loss() -> None:
@@ -157,3 +164,14 @@ def test_what_is_remembered_is_bounded_and_survives_json() -> None:
     assert max(len(msgspec.json.encode(motion)) for motion in motions) < 400
     for motion in motions:
         assert msgspec.json.decode(msgspec.json.encode(motion), type=PriceMotion) == motion
+
+
+def test_uncertainty_is_unknown_without_a_volatility() -> None:
+    assert fresh_uncertainty(None, 0.01) is None
+    assert fresh_uncertainty(learnt(zigzag(5)), 0.01) is None
+
+
+def test_a_fresh_figure_is_as_uncertain_as_its_quotes_are_apart_and_never_certain() -> None:
+    motion = learnt(zigzag(6))
+    assert fresh_uncertainty(motion, 0.0125) == 0.0125
+    assert fresh_uncertainty(motion, 0.0) == 1e-6

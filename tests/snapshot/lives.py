@@ -16,6 +16,7 @@ from sidecar.metrics.hot import Timestamp
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import ChainSupply, MarketCap, Mint, ScaledUiAmount
 from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
+from sidecar.pricing.volatility import PriceMotion
 from sidecar.runtime.clock import Instant
 from sidecar.service.wiring import Engine
 from sidecar.snapshot.manager import SnapshotManager
@@ -79,10 +80,18 @@ def known_facts(at: Instant) -> TokenState:
         chain_answered=at,
         source_total=SourcedValue(Decimal(2_000_000), "jupiter", at),
         circulating=SourcedValue(Decimal("1e6"), "jupiter", at),
-        comparison=Comparison(at, 1),
+        comparison=Comparison(at, 1, 0.012345678901234567),
         last_good=SourcedValue(Decimal("0.25"), "dexscreener", at),
         held_upwards=True,
         unpriced_since=at,
+        motion=PriceMotion(
+            source="dexscreener",
+            log_price=-1.3862943611198906,
+            received=at,
+            variance=2.7777777777777777e-07,
+            weight=0.9876543210987654,
+            outliers=2,
+        ),
     )
 
 

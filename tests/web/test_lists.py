@@ -90,6 +90,7 @@ async def test_stats_are_the_service_s_with_the_most_requested_tokens(site: Site
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.json == {
         **site.sidecar.service.get_stats(),
+        "served_uncertainty": {"median": None, "p95": None},
         "most_requested": [
             {"mint": BONK, "symbol": "BONK", "requests": 3},
             {"mint": JUP, "symbol": "JUP", "requests": 2},

@@ -29,6 +29,7 @@ TYPES: Final = {
     "cache_entries": "gauge",
     "cache_evictions": "counter",
     "served_age_seconds": "histogram",
+    "served_uncertainty_ratio": "histogram",
     "tracked_tokens": "gauge",
     "refresh_duration_seconds": "histogram",
     "refresh_last_success_timestamp_seconds": "gauge",

@@ -10,8 +10,8 @@ from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving, with_api
 
 FIELDS: Final = [
     *("mint", "symbol", "price_usd", "market_cap_usd", "basis", "fdv_usd", "circulating_supply", "total_supply"),
-    *("liquidity_usd", "confidence", "source", "supply_source", "circulating_source", "timestamp", "age_seconds"),
-    *("stale", "cached"),
+    *("liquidity_usd", "confidence", "source", "supply_source", "circulating_source", "timestamp", "volatility"),
+    *("uncertainty", "age_seconds", "stale", "cached"),
 ]
 
 
@@ -42,6 +42,8 @@ async def test_a_token_has_every_field_of_the_contract_with_the_figures_of_the_m
         "supply_source": "solana_rpc",
         "circulating_source": "jupiter",
         "timestamp": UNIX_START,
+        "volatility": None,
+        "uncertainty": None,
         "age_seconds": 0.0,
         "stale": False,
         "cached": True,
