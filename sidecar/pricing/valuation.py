@@ -45,11 +45,12 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
 
     `priced`: serve `cap`. `held`: a jump nobody confirms; go on serving the old value, at confidence low.
     `suspect`: the first answer without a price; likewise. `unpriced`: there is no market cap, for `reason`.
-    `ask`: another source could settle it.
     """
 
-    kind: Literal["priced", "held", "suspect", "unpriced", "ask"]
+    kind: Literal["priced", "held", "suspect", "unpriced"]
     state: TokenState
+    conclusive: bool = False
+    """No other source's answer is needed: a good price that nothing speaks against, and a supply."""
     cap: MarketCap | None = None
     received: Instant | None = None
     """When the answer behind the price of `cap` arrived."""
@@ -69,14 +70,13 @@ def value(
     *,
     now: Instant,
     policy: Policy,
-    more: bool,
     symbol: str | None = None,
     has_value: bool = False,
 ) -> Valuation:
     """Value one mint from the quotes at hand, in the order of sources.
 
     `state` are those of before this refresh, so that valuing again with one more quote starts from the same
-    place. `more`: another source can still answer. `has_value`: a value is being served.
+    place. `has_value`: a value is being served.
     """
     state, refused_supplies = update_supplies(state, quotes, now)
     supply = effective_supply(state, now)
@@ -87,9 +87,6 @@ def value(
     if first is not None and unconfirmed:
         chosen = _majority_quote(first, graded) or first
     confirmed = chosen is not None and (not unconfirmed or _is_confirmed(chosen, graded))
-    settled = chosen is not None and chosen.grade == "good" and confirmed
-    if more and not (settled and supply.for_market_cap is not None):
-        return Valuation(kind="ask", state=state, jump=unconfirmed and not confirmed)
     refusals = [(source, _SUPPLY) for source in refused_supplies]
     refusals += [(entry.quote.source, entry.reason) for entry in graded if entry.reason and entry is not chosen]
     if chosen is None or supply.for_market_cap is None:
@@ -115,7 +112,14 @@ def value(
     explanation = _explanation(graded, chosen, reasons)
     received = chosen.quote.received
     return Valuation(
-        kind="priced", state=state, cap=cap, received=received, explanation=explanation, refusals=tuple(refusals)
+        kind="priced",
+        state=state,
+        conclusive=chosen.grade == "good" and confirmed,
+        cap=cap,
+        received=received,
+        jump=unconfirmed and not confirmed,
+        explanation=explanation,
+        refusals=tuple(refusals),
     )
 
 
@@ -196,6 +200,7 @@ def _held(
     return Valuation(
         kind="held",
         state=msgspec.structs.replace(state, held_upwards=upwards, unpriced_since=None),
+        jump=True,
         explanation=_explanation(graded, None, {chosen.quote.source: _JUMP}),
         refusals=(*refusals, (chosen.quote.source, _JUMP)),
     )

@@ -146,7 +146,7 @@ class Batch:
     def _lacks_only(self, source: PriceSource, mint: Mint) -> bool:
         if self._answers.was_asked(source, mint) or source.name in self._answers.failures[mint]:
             return False
-        return self._publisher.value(mint, more=False).kind in {"unpriced", "suspect"}
+        return self._publisher.value(mint).kind in {"unpriced", "suspect"}
 
     def _is_available(self, source: PriceSource) -> bool:
         """Pass over a source whose circuit is open or, for a miss, which has no budget now."""
@@ -163,10 +163,8 @@ class Batch:
 
     async def _wanted(self) -> list[Mint]:
         """Return whom another source could still help; riders only where a jump wants a second opinion."""
-        core = [mint async for mint in yielding(self.core) if self._publisher.value(mint, more=True).kind == "ask"]
-        return core + [
-            mint async for mint in yielding(self._top_up) if self._publisher.value(mint, more=True).jump
-        ]
+        core = [mint async for mint in yielding(self.core) if not self._publisher.value(mint).conclusive]
+        return core + [mint async for mint in yielding(self._top_up) if self._publisher.value(mint).jump]
 
     def _ask_to_compare(self, others: Sequence[PriceSource]) -> list[asyncio.Task[None]]:
         """Ask a second source side by side; its free places go to whose comparison is oldest (design 4.7)."""

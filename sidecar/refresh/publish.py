@@ -46,8 +46,8 @@ class ResultPublisher:
         self._counted: set[tuple[Mint, str, str]] = set()
         self._updated_top_up: set[Mint] = set()
 
-    def value(self, mint: Mint, *, more: bool) -> Valuation:
-        """Value a mint from what has been heard; `more`: another source can still be asked."""
+    def value(self, mint: Mint) -> Valuation:
+        """Value a mint from what has been heard."""
         context = self._context
         current = context.token_states.get(mint) or TokenState()
         before = self._before.setdefault(mint, current)
@@ -58,7 +58,6 @@ class ResultPublisher:
             state,
             now=now(context.clock),
             policy=context.policy,
-            more=more,
             symbol=context.symbols.get(mint),
             has_value=context.cache.get(mint) is not None,
         )
@@ -68,7 +67,7 @@ class ResultPublisher:
         if self._is_outdated(mint):
             self._resolve(mint, None, "updated")
             return
-        result = self.value(mint, more=False)
+        result = self.value(mint)
         if result.kind in {"priced", "held"}:
             self._publish(mint, result)
             self._resolve(mint, None, "updated")
@@ -100,9 +99,9 @@ class ResultPublisher:
             or not self._asked_its_source(mint)
         ):
             return
-        result = self.value(mint, more=self._could_ask_more(mint))
-        if result.jump:
-            result = self.value(mint, more=False)
+        result = self.value(mint)
+        if not (result.conclusive or result.jump) and self._could_ask_more(mint):
+            return
         if result.kind in {"priced", "held"}:
             if mint not in self._updated_top_up:
                 self._updated_top_up.add(mint)

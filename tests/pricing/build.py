@@ -121,7 +121,6 @@ def valued(
     *quotes: Quote,
     state: TokenState = KNOWN,
     seconds: float = 0.0,
-    more: bool = False,
     has_value: bool = False,
     symbol: str | None = None,
 ) -> Valuation:
@@ -132,7 +131,6 @@ def valued(
         state,
         now=at(seconds),
         policy=POLICY,
-        more=more,
         has_value=has_value,
         symbol=symbol,
     )

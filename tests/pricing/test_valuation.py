@@ -163,8 +163,8 @@ def test_two_that_confirm_each_other_outvote_a_first_quote_that_is_a_jump_away_w
 
 
 def test_a_third_source_is_asked_when_two_are_a_jump_apart_and_no_price_is_known() -> None:
-    assert valued(jupiter(2), dexscreener("3.1"), state=KNOWN, more=True).kind == "ask"
-    assert valued(jupiter(2), dexscreener(3), state=KNOWN, more=True).kind == "priced"
+    assert not valued(jupiter(2), dexscreener("3.1"), state=KNOWN).conclusive
+    assert valued(jupiter(2), dexscreener(3), state=KNOWN).conclusive
 
 
 # Whether another source is asked
@@ -184,18 +184,18 @@ def test_a_third_source_is_asked_when_two_are_a_jump_apart_and_no_price_is_known
 def test_another_source_is_asked_for_what_the_first_does_not_settle(
     quotes: list[Quote], state: TokenState
 ) -> None:
-    assert valued(*quotes, state=state, more=True).kind == "ask"
-    assert valued(*quotes, state=state, more=False).kind != "ask"
+    assert not valued(*quotes, state=state).conclusive
 
 
-def test_nobody_is_asked_after_a_good_quote_with_a_supply() -> None:
-    assert valued(jupiter(2), more=True) == valued(jupiter(2), more=False)
+def test_a_good_quote_with_a_supply_is_conclusive() -> None:
+    assert valued(jupiter(2)).conclusive
 
 
-def test_only_an_unconfirmed_jump_says_so_when_it_asks() -> None:
-    assert valued(jupiter(4), state=last_good(2), more=True).jump
-    assert not valued(jupiter(2, THIN), state=last_good(2), more=True).jump
-    assert not valued(jupiter(4, THIN), dexscreener(4, THIN), state=last_good(2), more=True).jump
+def test_only_an_unconfirmed_jump_is_called_one() -> None:
+    assert valued(jupiter(4), state=last_good(2)).jump
+    assert valued(jupiter(4), state=last_good(2), has_value=True).jump
+    assert not valued(jupiter(2, THIN), state=last_good(2)).jump
+    assert not valued(jupiter(4, THIN), dexscreener(4, THIN), state=last_good(2)).jump
 
 
 # 1 and the answer's own fields
@@ -439,13 +439,14 @@ def positive(*numbers: float | None) -> bool:
     return all(number is None or 0 < number < math.inf for number in numbers)
 
 
-@given(quotes=any_quotes, state=any_facts, more=st.booleans(), has_value=st.booleans())
+@given(quotes=any_quotes, state=any_facts, has_value=st.booleans())
 def test_whatever_comes_in_a_valuation_is_consistent(
-    *, quotes: list[Quote], state: TokenState, more: bool, has_value: bool
+    *, quotes: list[Quote], state: TokenState, has_value: bool
 ) -> None:
-    valuation = valued(*quotes, state=state, more=more, has_value=has_value)
-    assert valuation == valued(*quotes, state=state, more=more, has_value=has_value)
-    assert more or valuation.kind != "ask"
+    valuation = valued(*quotes, state=state, has_value=has_value)
+    assert valuation == valued(*quotes, state=state, has_value=has_value)
+    assert valuation.kind == "priced" or not valuation.conclusive
+    assert not (valuation.conclusive and valuation.jump)
     assert (valuation.cap is not None) == (valuation.kind == "priced") == (valuation.received is not None)
     assert has_value or valuation.kind not in {"held", "suspect"}
     assert valuation.state.chain == state.chain
@@ -454,8 +455,7 @@ def test_whatever_comes_in_a_valuation_is_consistent(
         explanation.price_usd is None or math.isfinite(explanation.price_usd)
         for explanation in valuation.explanation
     )
-    if valuation.kind != "ask":
-        assert [explanation.source for explanation in valuation.explanation] == [said.source for said in quotes]
+    assert [explanation.source for explanation in valuation.explanation] == [said.source for said in quotes]
     if valuation.kind == "priced":
         check_priced(valuation, quotes)
 
