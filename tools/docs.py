@@ -55,9 +55,10 @@ def metrics_page() -> str:
     metrics = Metrics(SystemClock(), version="…", revision="…")
     for gauge in (metrics.token_market_cap, metrics.token_updated):
         gauge.labels("…", "…")
-    metrics.refresh_last_success.labels("…")
+    for gauge in (metrics.refresh_last_success, metrics.refresh_interval, metrics.pricing_source):
+        gauge.labels("…")
     metrics.hot.route("…").record(200, 0.0)
-    metrics.declare_snapshot().value = 0.0
+    metrics.declare_snapshot(30.0).value = 0.0
     rows = sorted(_metric_row(family) for family in metrics.registry.collect())
     return _METRICS_HEAD + "".join(rows)
 

@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from sidecar.metrics.labels import AGE_BUCKETS, HTTP_BUCKETS, UNCERTAINTY_BUCKETS, LookupResult
+from sidecar.metrics.labels import AGE_BUCKETS, HTTP_BUCKETS, UNCERTAINTY_BUCKETS, WAIT_BUCKETS, LookupResult
 from sidecar.runtime.clock import Clock
 
 _FINE_BOUNDS: Final = tuple(1e-5 * 10 ** (step / 12) for step in range(64))
@@ -66,6 +66,7 @@ class HotCounters(Collector):
         self.lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
         self.served_age = PlainHistogram(AGE_BUCKETS)
         self.served_uncertainty = PlainHistogram(UNCERTAINTY_BOUNDS)
+        self.lookup_wait = PlainHistogram(WAIT_BUCKETS)
         self.routes: dict[str, RouteStats] = {}
 
     def route(self, template: str) -> RouteStats:
@@ -93,6 +94,11 @@ class HotCounters(Collector):
         served = self.served_uncertainty
         uncertainty.add_metric([], served.buckets(UNCERTAINTY_BUCKETS), served.total)
         yield uncertainty
+        wait = HistogramMetricFamily(
+            "mc_sidecar_lookup_wait_seconds", "What look-ups waited that memory did not answer."
+        )
+        wait.add_metric([], self.lookup_wait.buckets(), self.lookup_wait.total)
+        yield wait
         yield from self._http()
 
     def _http(self) -> Iterable[Metric]:

@@ -11,8 +11,9 @@ from prometheus_client.metrics_core import Metric
 from sidecar.metrics.hot import HitRatio, HotCounters, Timestamp
 from sidecar.metrics.labels import (
     OUTCOMES,
-    SLOW_BUCKETS,
+    REFRESH_BUCKETS,
     SOURCES,
+    UPSTREAM_BUCKETS,
     EvictionReason,
     LoopName,
     RefreshOutcome,
@@ -20,6 +21,7 @@ from sidecar.metrics.labels import (
     Tier,
 )
 from sidecar.metrics.quantiles import RecentQuantiles
+from sidecar.models import Confidence
 from sidecar.runtime.clock import Clock
 
 
@@ -53,9 +55,8 @@ class Metrics:
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"mc_sidecar_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, labels: Sequence[str]) -> Histogram:
-        name = f"mc_sidecar_{name}"
-        return Histogram(name, text, labels, buckets=SLOW_BUCKETS, registry=self.registry)
+    def _histogram(self, name: str, text: str, label: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"mc_sidecar_{name}", text, [label], buckets=buckets, registry=self.registry)
 
     def _declare_cache(self) -> None:
         self._gauge("cache_hit_ratio", "Share of look-ups answered from memory over five minutes.").set_function(
@@ -68,6 +69,14 @@ class Metrics:
         self.tracked_tokens = self._gauge("tracked_tokens", "Tokens kept warm.", ["tier"])
         for tier in get_args(Tier):
             self.tracked_tokens.labels(tier)
+        self.tokens_by_confidence = self._gauge(
+            "tokens_by_confidence", "Tracked tokens with a market cap, by its confidence.", ["confidence"]
+        )
+        for confidence in get_args(Confidence):
+            self.tokens_by_confidence.labels(confidence)
+        self.popular_unpriced = self._gauge(
+            "popular_unpriced_tokens", "Tokens of the popular list without a market cap in memory."
+        )
         self.token_market_cap = self._gauge(
             "token_market_cap_usd", "Market cap of a token of the popular list.", ["mint", "symbol"]
         )
@@ -78,9 +87,14 @@ class Metrics:
         )
 
     def _declare_refresh(self) -> None:
-        self.refresh_duration = self._histogram("refresh_duration_seconds", "Time of one refresh.", ["loop"])
+        self.refresh_duration = self._histogram(
+            "refresh_duration_seconds", "Time of one refresh.", "loop", REFRESH_BUCKETS
+        )
         self.refresh_last_success = self._gauge(
             "refresh_last_success_timestamp_seconds", "When a loop's step last succeeded.", ["loop"]
+        )
+        self.refresh_interval = self._gauge(
+            "refresh_interval_seconds", "How often a loop is meant to refresh its tokens.", ["loop"]
         )
         self.refresh_tokens = self._counter(
             "refresh_tokens", "Tokens refreshed, by what came of it.", ["loop", "outcome"]
@@ -101,7 +115,7 @@ class Metrics:
             "upstream_requests", "Requests sent to an upstream.", ["source", "outcome"]
         )
         self.upstream_duration = self._histogram(
-            "upstream_request_duration_seconds", "Time of one upstream request.", ["source"]
+            "upstream_request_duration_seconds", "Time of one upstream request.", "source", UPSTREAM_BUCKETS
         )
         self.upstream_circuit_open = self._gauge(
             "upstream_circuit_open", "1 while an upstream is not asked because it keeps failing.", ["source"]
@@ -109,7 +123,18 @@ class Metrics:
         self.upstream_budget_wait = self._counter(
             "upstream_budget_wait_seconds", "Time spent waiting for an upstream's call budget.", ["source"]
         )
+        self.budget_limit = self._gauge(
+            "upstream_budget_requests_per_minute", "The most calls of an upstream in any minute.", ["source"]
+        )
+        self.budget_used = self._gauge(
+            "upstream_budget_used_ratio", "Share of an upstream's budget used in the last minute.", ["source"]
+        )
+        self.pricing_source = self._gauge(
+            "pricing_source_info", "1 for each source of pricing.sources, which prices are asked of.", ["source"]
+        )
         for source in SOURCES:
+            self.budget_limit.labels(source)
+            self.budget_used.labels(source)
             self.upstream_duration.labels(source)
             self.upstream_circuit_open.labels(source)
             self.upstream_budget_wait.labels(source)
@@ -125,8 +150,11 @@ class Metrics:
         )
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop last woke a sleeper.")
 
-    def declare_snapshot(self) -> Timestamp:
+    def declare_snapshot(self, interval_seconds: float) -> Timestamp:
         """Return the collector that only a service with a snapshot has; called once."""
+        self._gauge("snapshot_interval_seconds", "How often the snapshot is meant to be written.").set(
+            interval_seconds
+        )
         name = "mc_sidecar_snapshot_last_success_timestamp_seconds"
         success = Timestamp(name, "When the snapshot was last written.")
         self.registry.register(success)

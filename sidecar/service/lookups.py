@@ -112,10 +112,13 @@ class Lookups:
                 errors[text] = error
             else:
                 unknown.append(mint)
+        started = self._clock.monotonic()
         futures = self._engine.refresher.ask(unknown)
         await wait_within(futures.values(), self._deadline_seconds, self._clock)
+        waited = self._clock.monotonic() - started
         found: dict[str, LookupHit] = {}
         async for mint, future in yielding(futures.items(), MINTS_A_TURN):
+            self._hot.lookup_wait.observe(waited)
             settled = future.result() if future.done() else _too_late()
             if (one := self._found_after_waiting(mint)) is not None:
                 found[mint] = one

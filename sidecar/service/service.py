@@ -4,15 +4,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
-from functools import partial
-from typing import Any, Final, NamedTuple, TypedDict, get_args
+from typing import Any, Final, NamedTuple, TypedDict
 
 from prometheus_client import CollectorRegistry
 
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings, secrets_of
 from sidecar.errors import McSidecarError, NotRunningError
-from sidecar.metrics.labels import Tier
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.refresh.loops import Loop, step_limit_seconds
@@ -21,6 +19,7 @@ from sidecar.refresh.steps import Steps
 from sidecar.runtime.aio import coalesce
 from sidecar.runtime.clock import Clock, SystemClock, now
 from sidecar.runtime.version import __version__
+from sidecar.service import gauges
 from sidecar.service.lookups import Lookups
 from sidecar.service.reload import PopularFile
 from sidecar.service.wiring import Engine
@@ -75,7 +74,10 @@ class PreCacheService:
         self._lookups: Lookups | None = None
         self._popular_file: PopularFile | None = None
         self._snapshots: SnapshotManager | None = None
-        self._snapshot_success = self.metrics.declare_snapshot() if self.settings.snapshot.path else None
+        snapshot = self.settings.snapshot
+        self._snapshot_success = (
+            self.metrics.declare_snapshot(snapshot.interval_seconds) if snapshot.path else None
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._unanswered: set[Mint] = set()
         self._tracked_changed = coalesce(self._follow_tracked)
@@ -121,7 +123,7 @@ class PreCacheService:
         )
         self._lookups = Lookups(engine, self._tracked_changed)
         engine.publisher.listen(self._published)
-        self._watch_gauges(engine)
+        gauges.watch(engine)
         self.metrics.reload_successful.set(1)
         self.metrics.reload_timestamp.set(self.clock.time())
         self.loops = self._build_loops(engine)
@@ -279,11 +281,6 @@ class PreCacheService:
         else:
             self.metrics.token_market_cap.labels(mint, symbol).set(cap.market_cap_usd)
             self.metrics.token_updated.labels(mint, symbol).set(cap.timestamp)
-
-    def _watch_gauges(self, engine: Engine) -> None:
-        self.metrics.cache_entries.set_function(lambda: len(engine.cache))
-        for tier in get_args(Tier):
-            self.metrics.tracked_tokens.labels(tier).set_function(partial(engine.tracker.size, tier))
 
     async def _watch_lag(self) -> None:
         """Measure how late the event loop wakes sleepers; forgive the loops when everything stood still."""

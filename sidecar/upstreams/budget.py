@@ -42,6 +42,11 @@ class Budget:
         """The most calls in any minute."""
         return self._begun.maxlen or 1
 
+    def used_ratio(self) -> float:
+        """Return the share of the most calls in any minute that was begun in the last one."""
+        since = self._clock.monotonic() - MINUTE_SECONDS
+        return sum(at > since for at in self._begun) / self.requests_per_minute
+
     def set_requests_per_minute(self, requests_per_minute: int) -> None:
         """Change the limit, keeping what was begun."""
         if requests_per_minute != self.requests_per_minute:

@@ -13,10 +13,12 @@ from sidecar.metrics.labels import LookupResult
 from sidecar.metrics.metrics import Metrics
 from tests.clock import FakeClock
 
-SLOW: Final = "0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 +Inf"
+UPSTREAM: Final = "0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 +Inf"
+REFRESH: Final = "0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 30.0 60.0 120.0 300.0 +Inf"
+WAIT: Final = "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.0 5.0 +Inf"
 HTTP: Final = "0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 +Inf"
-AGE: Final = "1.0 5.0 15.0 30.0 60.0 120.0 300.0 360.0 600.0 1800.0 3600.0 +Inf"
 UNCERTAINTY: Final = "0.0025 0.005 0.01 0.02 0.05 0.1 0.25 0.5 +Inf"
+AGE: Final = "1.0 5.0 15.0 30.0 60.0 120.0 300.0 360.0 600.0 900.0 1200.0 1800.0 3600.0 +Inf"
 SOURCES: Final = {"jupiter", "dexscreener", "geckoterminal", "solana_rpc"}
 OUTCOMES: Final = {"ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large"}
 LOOPS: Final = {"popular", "tracked", "trending", "stats", "miss"}
@@ -59,6 +61,9 @@ def test_every_known_label_value_is_zero_from_the_start() -> None:
     assert labels_of("upstream_requests_total", "source", "outcome") == pairs(SOURCES, OUTCOMES)
     assert labels_of("upstream_request_duration_seconds_count", "source") == SOURCES
     assert labels_of("upstream_circuit_open", "source") == SOURCES
+    assert labels_of("upstream_budget_requests_per_minute", "source") == SOURCES
+    assert labels_of("upstream_budget_used_ratio", "source") == SOURCES
+    assert labels_of("tokens_by_confidence", "confidence") == {"high", "medium", "low"}
     assert labels_of("upstream_budget_wait_seconds_total", "source") == SOURCES
     assert labels_of("rejected_quotes_total", "source", "reason") == pairs(SOURCES, REASONS)
 
@@ -81,8 +86,9 @@ def test_the_buckets_are_those_of_the_contract() -> None:
     metrics.hot.route("/mc/{mint}").record(200, 0.0002)
     assert bounds_of(metrics, "served_age_seconds") == AGE
     assert bounds_of(metrics, "served_uncertainty_ratio") == UNCERTAINTY
-    assert bounds_of(metrics, "refresh_duration_seconds") == SLOW
-    assert bounds_of(metrics, "upstream_request_duration_seconds") == SLOW
+    assert bounds_of(metrics, "refresh_duration_seconds") == REFRESH
+    assert bounds_of(metrics, "upstream_request_duration_seconds") == UPSTREAM
+    assert bounds_of(metrics, "lookup_wait_seconds") == WAIT
     assert bounds_of(metrics, "http_request_duration_seconds") == HTTP
 
 

@@ -18,11 +18,16 @@ ROUTES: Final = {
     *("/metrics", "/startupz", "/livez", "/readyz", "/status"),
 }
 SLOW: Final = ("0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
+REFRESH: Final = (*SLOW, "30.0", "60.0", "120.0", "300.0")
 HTTP: Final = (
     *("0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5"),
     *("1.0", "2.5", "+Inf"),
 )
-AGE: Final = ("1.0", "5.0", "15.0", "30.0", "60.0", "120.0", "300.0", "360.0", "600.0", "1800.0", "3600.0", "+Inf")
+AGE: Final = (
+    *("1.0", "5.0", "15.0", "30.0", "60.0", "120.0", "300.0", "360.0"),
+    *("600.0", "900.0", "1200.0", "1800.0", "3600.0", "+Inf"),
+)
+WAIT: Final = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "5.0", "+Inf")
 TYPES: Final = {
     "lookups": "counter",
     "cache_hit_ratio": "gauge",
@@ -44,6 +49,13 @@ TYPES: Final = {
     "config_last_reload_successful": "gauge",
     "config_last_reload_success_timestamp_seconds": "gauge",
     "event_loop_lag_seconds": "gauge",
+    "tokens_by_confidence": "gauge",
+    "popular_unpriced_tokens": "gauge",
+    "pricing_source_info": "gauge",
+    "refresh_interval_seconds": "gauge",
+    "upstream_budget_requests_per_minute": "gauge",
+    "upstream_budget_used_ratio": "gauge",
+    "lookup_wait_seconds": "histogram",
     "token_market_cap_usd": "gauge",
     "token_updated_timestamp_seconds": "gauge",
     "build_info": "gauge",
@@ -56,6 +68,11 @@ LABELS: Final = {
     "cache_evictions_total": {("reason", one) for one in ("expired", "capacity", "delisted", "not_priced")},
     "tracked_tokens": {("tier", one) for one in ("popular", "requested", "trending")},
     "upstream_circuit_open": {("source", one) for one in SOURCE},
+    "upstream_budget_requests_per_minute": {("source", one) for one in SOURCE},
+    "upstream_budget_used_ratio": {("source", one) for one in SOURCE},
+    "pricing_source_info": {("source", one) for one in SOURCE if one != "solana_rpc"},
+    "tokens_by_confidence": {("confidence", one) for one in ("high", "medium", "low")},
+    "refresh_interval_seconds": {("loop", one) for one in LOOP if one != "miss"},
     "upstream_budget_wait_seconds_total": {("source", one) for one in SOURCE},
     "upstream_request_duration_seconds_count": {("source", one) for one in SOURCE},
     "refresh_duration_seconds_count": {("loop", one) for one in LOOP},
@@ -125,7 +142,11 @@ async def test_the_buckets_are_those_of_the_contract(site: Site) -> None:
     _, samples = await scrape(site)
 
     for name, bounds in (
-        *(("refresh_duration_seconds", SLOW), ("upstream_request_duration_seconds", SLOW)),
+        *(
+            ("refresh_duration_seconds", REFRESH),
+            ("lookup_wait_seconds", WAIT),
+            ("upstream_request_duration_seconds", SLOW),
+        ),
         *(("http_request_duration_seconds", HTTP), ("served_age_seconds", AGE)),
     ):
         found = {dict(labels)["le"] for labels in samples[f"{name}_bucket"]}

@@ -1,0 +1,46 @@
+"""The gauges that are read when they are scraped, and those that only the settings decide."""
+
+from functools import partial
+from typing import get_args
+
+from sidecar.metrics.labels import Tier
+from sidecar.models import Confidence
+from sidecar.service.wiring import Engine
+from sidecar.upstreams.budget import Budget
+
+
+def watch(engine: Engine) -> None:
+    """Let the gauges of an engine's metrics show its state at each scrape."""
+    metrics, refresh = engine.metrics, engine.settings.refresh
+    metrics.cache_entries.set_function(lambda: len(engine.cache))
+    for tier in get_args(Tier):
+        metrics.tracked_tokens.labels(tier).set_function(partial(engine.tracker.size, tier))
+    for confidence in get_args(Confidence):
+        metrics.tokens_by_confidence.labels(confidence).set_function(partial(_of_confidence, engine, confidence))
+    metrics.popular_unpriced.set_function(partial(_popular_unpriced, engine))
+    for name, upstream in engine.upstreams.items():
+        metrics.budget_limit.labels(name).set_function(partial(_limit, upstream.budget))
+        metrics.budget_used.labels(name).set_function(upstream.budget.used_ratio)
+    for source in engine.settings.pricing.sources:
+        metrics.pricing_source.labels(source).set(1)
+    intervals = {
+        "popular": refresh.popular_seconds,
+        "tracked": refresh.tracked_seconds,
+        "trending": refresh.trending_seconds,
+        "stats": refresh.stats_seconds,
+    }
+    for loop, seconds in intervals.items():
+        metrics.refresh_interval.labels(loop).set(seconds)
+
+
+def _limit(budget: Budget) -> int:
+    return budget.requests_per_minute
+
+
+def _of_confidence(engine: Engine, confidence: Confidence) -> int:
+    entries = map(engine.cache.get, engine.tracker.mints)
+    return sum(entry is not None and entry.cap.confidence == confidence for entry in entries)
+
+
+def _popular_unpriced(engine: Engine) -> int:
+    return sum(engine.cache.get(mint) is None for mint in engine.tracker.popular)
