@@ -12,7 +12,7 @@ from sidecar.runtime.aio import yielding
 from sidecar.service.lookups import MINTS_A_TURN, LookupHit
 from sidecar.service.service import PreCacheService
 from sidecar.web.middleware import LARGEST_BODY_BYTES, check_size, declare_routes, error_middleware, expect
-from sidecar.web.openapi import DOCUMENT
+from sidecar.web.openapi import document
 from sidecar.web.origin_check import OriginCheck
 
 MOST_MINTS_IN_QUERY: Final = 100
@@ -93,7 +93,7 @@ async def post_tokens(request: web.Request) -> web.Response:
 
 async def get_description(_: web.Request) -> web.Response:
     """Answer with the OpenAPI document."""
-    return web.Response(body=DOCUMENT, headers=_NO_STORE)
+    return web.Response(body=document(), headers=_NO_STORE)
 
 
 async def get_stats(request: web.Request) -> web.Response:

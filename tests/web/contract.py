@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from jsonschema import Draft202012Validator
 
-from sidecar.web.openapi import DOCUMENT
+from sidecar.web.openapi import document
 
-DESCRIPTION: Final[dict[str, Any]] = json.loads(DOCUMENT)
+DESCRIPTION: Final[dict[str, Any]] = json.loads(document())
 
 
 class Answer(NamedTuple):
@@ -26,8 +26,9 @@ class Answer(NamedTuple):
 def check(method: str, path: str, answer: Answer) -> None:
     """Assert that the document describes this answer: status, headers, media type, body."""
     response = _response(method, path, answer.status)
-    for name, header in response["headers"].items():
+    for name, reference in response["headers"].items():
         assert name in answer.headers, f"{method} {path}: no {name}"
+        header = DESCRIPTION["components"]["headers"][reference["$ref"].rpartition("/")[2]]
         validate(header["schema"], _typed(answer.headers[name], header["schema"]))
     if method == "HEAD":
         assert answer.body == b""

@@ -1,6 +1,6 @@
 import copy
 import json
-from typing import Any
+from typing import Any, Final, get_args
 
 import jsonschema
 import pytest
@@ -9,13 +9,15 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from sidecar import errors
+from sidecar.models import Basis, Confidence, MarketCap
 from sidecar.runtime.version import __version__
 from sidecar.web.api import create_api
 from sidecar.web.middleware import _HTTP_PROBLEMS
-from sidecar.web.openapi import DOCUMENT
-from sidecar.web.openapi_schemas import PROBLEM_CODES
+from sidecar.web.openapi import document
 from tests.web.contract import DESCRIPTION, Answer, check, validate
 from tests.web.serving import SOL, Site
+
+SCHEMAS: Final = DESCRIPTION["components"]["schemas"]
 
 
 def test_the_document_is_valid_openapi_3_1() -> None:
@@ -24,9 +26,9 @@ def test_the_document_is_valid_openapi_3_1() -> None:
     assert DESCRIPTION["openapi"] == "3.1.0"
     for schema in DESCRIPTION["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
-    for operations in DESCRIPTION["paths"].values():
-        for parameter in [one for operation in operations.values() for one in operation.get("parameters", [])]:
-            Draft202012Validator.check_schema(parameter["schema"])
+    for kind in ("parameters", "headers"):
+        for described in DESCRIPTION["components"][kind].values():
+            Draft202012Validator.check_schema(described["schema"])
 
 
 def test_every_reference_in_the_document_leads_somewhere() -> None:
@@ -48,7 +50,7 @@ def test_every_reference_in_the_document_leads_somewhere() -> None:
 async def test_it_is_served_with_the_version(site: Site) -> None:
     answer = await site.get("/openapi.json")
 
-    assert answer.body == DOCUMENT
+    assert answer.body == document()
     assert answer.json["info"]["version"] == __version__
     assert (answer.headers["Cache-Control"], answer.headers["Content-Type"]) == ("no-store", "application/json")
 
@@ -81,7 +83,20 @@ def test_it_describes_every_problem_with_its_status() -> None:
     }
 
     assert described == ours | theirs
-    assert {code for code, _ in described} == set(PROBLEM_CODES)
+    assert {code for code, _ in described} == set(SCHEMAS["Problem"]["properties"]["code"]["enum"])
+
+
+def test_its_words_are_those_of_the_code() -> None:
+    token, failure = (
+        SCHEMAS["Token"]["properties"],
+        SCHEMAS["Batch"]["properties"]["errors"]["additionalProperties"],
+    )
+    per_mint = {"invalid_mint", "not_priced", "upstream_unavailable", "overloaded", "deadline_exceeded"}
+
+    assert token["basis"]["enum"] == list(get_args(Basis))
+    assert token["confidence"]["enum"] == list(get_args(Confidence))
+    assert set(failure["properties"]["code"]["enum"]) == per_mint
+    assert set(token) == set(MarketCap.__struct_fields__) >= set(SCHEMAS["Token"]["required"])
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:
