@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import nsmallest
+from heapq import heapify, heappop, heappush, heapreplace, nsmallest
 from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
@@ -116,6 +116,8 @@ class Tracker:
         candidates = max(FEWEST_CANDIDATES, CANDIDATES_PER_PLACE * max_tokens)
         self._candidates: LRUCache[Mint, Demand] = LRUCache(candidates)
         self._mints: frozenset[Mint] | None = None
+        self._weakest: list[tuple[int, Mint]] = []
+        self._weakest_slice = -1
         self.set_popular(popular)
 
     @property
@@ -158,7 +160,16 @@ class Tracker:
         if not trending.is_wanted(now):
             return False
         self._requested[mint] = self._trending.pop(mint)
+        heappush(self._weakest, (trending.total(now), mint))
         return True
+
+    def drop(self, mint: Mint) -> bool:
+        """Let go of a mint that turned out to have no price. Return whether it was tracked; popular ones stay."""
+        self._candidates.pop(mint, None)
+        dropped = self._requested.pop(mint, None) or self._trending.pop(mint, None)
+        if dropped is not None:
+            self._mints = None
+        return dropped is not None
 
     def set_popular(self, popular: Iterable[Mint]) -> None:
         """Take a new popular list, at most `max_tokens` long. Who left it stays only when still wanted."""
@@ -242,26 +253,62 @@ class Tracker:
         if candidate is None:
             candidate = self._candidates[mint] = self._new_demand()
         candidate.add(now)
-        if not candidate.is_wanted(now):
+        if not candidate.is_wanted(now) or not self._make_room(candidate, now):
             return False
         self._requested[mint] = candidate
-        self._enforce_cap(newest=mint)
-        if mint not in self._requested:
-            return False
+        heappush(self._weakest, (candidate.total(now), mint))
+        self._mints = None
         del self._candidates[mint]
         return True
 
-    def _enforce_cap(self, newest: Mint | None = None) -> None:
-        """Let trending leave from the end of their list, then the least requested, the newest one on a tie."""
+    def _make_room(self, candidate: Demand, now: float) -> bool:
+        """Let a place go to a mint that is wanted more than the one that would leave for it."""
+        if self._tracked_count() < self._max_tokens:
+            return True
+        if self._trending:
+            self._trending.popitem()
+            return True
+        weakest = self._weakest_requested(now)
+        if weakest is None or weakest[0] >= candidate.total(now):
+            return False
+        del self._requested[weakest[1]]
+        return True
+
+    def _weakest_requested(self, now: float) -> tuple[int, Mint] | None:
+        """Return the requested mint with the fewest requests, and how many those are.
+
+        A heap of what the counts once were: within a slice of the window they only grow, so that looking again
+        at those on top is enough, however many are tracked.
+        """
+        now_slice = slice_of(now, self._window_seconds)
+        if self._weakest_slice != now_slice or len(self._weakest) > 2 * self._max_tokens:
+            self._weakest_slice = now_slice
+            self._weakest = [(demand.total(now), mint) for mint, demand in self._requested.items()]
+            heapify(self._weakest)
+        heap = self._weakest
+        while heap:
+            total, mint = heap[0]
+            demand = self._requested.get(mint)
+            if demand is None:
+                heappop(heap)
+            elif (grown := demand.total(now)) > total:
+                heapreplace(heap, (grown, mint))
+            else:
+                return heap[0]
+        return None
+
+    def _enforce_cap(self) -> None:
+        """Let trending leave from the end of their list, then the least requested."""
         excess = self._tracked_count() - self._max_tokens
         for mint in list(self._trending)[::-1][: max(0, excess)]:
             del self._trending[mint]
         now = self._clock.monotonic()
         demands = self._requested
         excess = max(0, self._tracked_count() - self._max_tokens)
-        for mint in nsmallest(excess, demands, key=lambda mint: (demands[mint].total(now), mint != newest)):
+        for mint in nsmallest(excess, demands, key=lambda mint: demands[mint].total(now)):
             del demands[mint]
         self._mints = None
+        self._weakest_slice = -1
 
     def _tracked_count(self) -> int:
         return len(self._popular) + len(self._requested) + len(self._trending)

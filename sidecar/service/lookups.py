@@ -124,14 +124,13 @@ class Lookups:
                 found[mint] = one
             else:
                 errors[mint] = settled or UpstreamUnavailableError("no room in memory", retry_after=1)
-        async for text, failure in yielding(errors.items(), MINTS_A_TURN):
-            self._count_failure(text, failure)
+        async for failure in yielding(errors.values(), MINTS_A_TURN):
+            self._count_failure(failure)
         return found, errors
 
-    def _count_failure(self, text: str, failure: McSidecarError) -> None:
+    def _count_failure(self, failure: McSidecarError) -> None:
+        """Count a look-up without an answer; it is no demand, or invented mints would push out real ones."""
         self._hot.lookups[_result_of(failure)] += 1
-        if not isinstance(failure, InvalidMintError | NotPricedError):
-            self.count_request(Mint(text))
 
     def _unpriced_checked(self, text: str) -> Mint:
         mint = parse_mint(text)

@@ -221,11 +221,12 @@ class PreCacheService:
         lookups = self.metrics.hot.lookups
         hits = lookups["hit"] + lookups["stale"] + self._external_hits
         misses = lookups["miss"] + lookups["not_priced"] + self._external_requests - self._external_hits
+        failed = lookups["rejected"] + lookups["error"]
         tracker = self._engine.tracker if self._engine else None
         return Statistics(
             tracked_tokens=len(tracker.mints) if tracker else len(self.settings.popular),
             popular_tokens=len(tracker.popular if tracker else self.settings.popular),
-            total_requests=hits + misses,
+            total_requests=hits + misses + failed,
             total_cache_hits=hits,
             hit_rate=round(100 * hits / (hits + misses), 1) if hits + misses else 0.0,
             running=self.running,
@@ -274,6 +275,8 @@ class PreCacheService:
 
     def _published(self, mint: Mint, cap: MarketCap | None) -> None:
         self._unanswered.discard(mint)
+        if cap is None and self.engine.tracker.drop(mint):
+            self._tracked_changed()
         if (symbol := self.engine.symbols.get(mint)) is None:
             return
         if cap is None:

@@ -1,12 +1,13 @@
 """Which mints are kept warm (design, how it refreshes, 1)."""
 
+import random
 from collections.abc import Iterable, Sequence
 
 import pytest
 
 from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
-from sidecar.refresh.tracker import Tracker
+from sidecar.refresh.tracker import Demand, Tracker
 from tests.clock import FakeClock
 from tests.pricing.build import make_mint
 
@@ -289,3 +290,53 @@ def test_a_mint_that_joined_is_no_candidate_any_more() -> None:
     tracker = Tracking()
     tracker.ask(R1, 3)
     assert len(tracker._candidates) == 0
+
+
+def test_a_wanted_mint_without_a_place_costs_no_look_at_all_that_are_tracked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tracker = Tracking(max_tokens=2002)
+    for number in range(2000):
+        tracker.ask(Mint(f"mint{number}"), 3)
+        tracker._requested[Mint(f"mint{number}")].add(tracker.clock.monotonic(), 1000)
+    tracker.ask(R1, 3)
+    looks = 0
+    whole = Demand.total
+
+    def counted(demand: Demand, now: float) -> int:
+        nonlocal looks
+        looks += 1
+        return whole(demand, now)
+
+    monkeypatch.setattr(Demand, "total", counted)
+    tracker.ask(R1, 100)
+
+    assert looks <= 200
+    assert R1 not in tracker.mints
+
+
+def test_the_one_that_leaves_is_always_the_least_requested() -> None:
+    tracker, choose = Tracking((), max_tokens=6, min_requests=2), random.Random(5)
+    mints = [Mint(f"mint{number}") for number in range(12)]
+    for _ in range(5000):
+        mint = choose.choice(mints)
+        before = {one: tracker.requests(one) for one in tracker.mints}
+        if tracker.request(mint) and len(before) == 6:
+            (left,) = before.keys() - tracker.mints
+            assert before[left] == min(before.values()) < tracker.requests(mint)
+        if choose.random() < 0.02:
+            tracker.clock.advance(choose.choice([1, 250, 400]))
+        if choose.random() < 0.01:
+            tracker.drop(choose.choice(mints))
+
+
+# Without a price
+
+
+def test_a_mint_without_a_price_loses_its_place_and_starts_anew() -> None:
+    tracker = Tracking()
+    tracker.ask(R1, 9)
+    tracker.set_trending([T1])
+    assert [tracker.drop(one) for one in (R1, T1, R2, P1)] == [True, True, False, False]
+    assert tracker.mints == {P1, P2}
+    assert tracker.ask(R1, 3) == [False, False, True]

@@ -6,11 +6,13 @@ from collections import Counter
 import pytest
 
 from sidecar.config.settings import CacheSettings, Settings, TrackingSettings
+from sidecar.demo import Fault
 from sidecar.errors import McSidecarError
-from tests.running import Rig, running
-from tests.service.tokens import PRICED, nobodys
+from tests.running import Rig, WatchedMarket, running
+from tests.service.tokens import POPULAR_MINTS, PRICED, nobodys, plain_tokens
 
 SMALL = Settings(tracking=TrackingSettings(trending_tokens=0), cache=CacheSettings(max_entries=500))
+FULL = Settings(tracking=TrackingSettings(max_tokens=len(POPULAR_MINTS) + 9, trending_tokens=0))
 
 
 async def flood(rig: Rig, per_second: int, seconds: int) -> tuple[Counter[str], float]:
@@ -81,3 +83,37 @@ async def test_more_misses_than_fit_are_refused_at_once() -> None:
         kinds = Counter(type(error).__name__ for error in many.errors.values())
         assert kinds.total() == 5000
         assert kinds["OverloadedError"] >= 3000
+
+
+async def test_invented_mints_that_get_no_answer_push_no_token_out() -> None:
+    def down(market: WatchedMarket) -> None:
+        for source in ("jupiter", "dexscreener", "geckoterminal"):
+            market.faults[source] = Fault(kind="status", status=503)
+
+    async with running(FULL) as rig:
+        await rig.run_for(5)
+        wanted = plain_tokens(rig.market, 9)
+        for _ in range(5):
+            await rig.finish(rig.service.get_many(wanted))
+        tracked = rig.service.engine.tracker.mints
+        assert tracked >= set(wanted)
+        down(rig.market)
+        for _ in range(8):
+            failed = await rig.finish(rig.service.get_many(nobodys(30)))
+            assert len(failed.errors) == 30
+            await rig.run_for(10)
+        assert rig.service.engine.tracker.mints == tracked
+        assert rig.service.get_stats()["total_requests"] == 5 * 9 + 8 * 30
+
+
+async def test_a_tracked_token_that_turns_out_to_have_no_price_loses_its_place() -> None:
+    async with running(SMALL) as rig:
+        await rig.run_for(5)
+        (mint,) = plain_tokens(rig.market, 1)
+        for _ in range(5):
+            await rig.outcome(mint)
+        assert mint in rig.service.engine.tracker.mints
+        rig.market.set_liquidity(mint, 1.0)
+        await rig.run_for(700)
+        assert rig.service.engine.cache.unpriced_reason(mint) or rig.cap(mint) is None
+        assert mint not in rig.service.engine.tracker.mints
