@@ -3,9 +3,7 @@
 Every call here blocks on the disk.
 """
 
-import errno
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -14,8 +12,10 @@ from typing import Final
 
 import msgspec
 
+from sidecar.runtime.disk import read_regular
+
 FORMAT: Final = "mc-sidecar-snapshot"
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when a reader of the version before would misunderstand a file."""
 MAX_HEADER_BYTES: Final = 1024
 
@@ -30,8 +30,6 @@ class Header(msgspec.Struct, kw_only=True):
     format: str
     version: int
     sha256: str = ""
-    bytes: int = 0
-    """Length of the content, without this line."""
 
 
 def write(path: Path, content: Sequence[bytes]) -> None:
@@ -55,9 +53,9 @@ def read(path: Path, max_bytes: int) -> bytes:
     """Return the content.
 
     Raises FileNotFoundError without a file, OSError when it cannot be read, SnapshotError when it holds
-    something else, more than `max_bytes`, less than was written, or what a later version wrote.
+    something else, more than `max_bytes`, not all that was written, or what another version wrote.
     """
-    line, _, content = _read_regular(path, MAX_HEADER_BYTES + max_bytes + 1).partition(b"\n")
+    line, _, content = read_regular(path, MAX_HEADER_BYTES + max_bytes + 1).partition(b"\n")
     try:
         header = msgspec.json.decode(line[:MAX_HEADER_BYTES], type=Header)
     except ValueError as error:
@@ -66,10 +64,8 @@ def read(path: Path, max_bytes: int) -> bytes:
         raise SnapshotError("it is not a snapshot")
     if header.version != VERSION:
         raise SnapshotError(f"its version is {header.version}, and only {VERSION} is understood")
-    if max(header.bytes, len(content)) > max_bytes:
+    if len(content) > max_bytes:
         raise SnapshotError(f"it is larger than {max_bytes} bytes")
-    if len(content) != header.bytes:
-        raise SnapshotError(f"it has {len(content)} bytes of content instead of {header.bytes}")
     if sha256(content).hexdigest() != header.sha256:
         raise SnapshotError("its checksum is wrong")
     return content
@@ -84,8 +80,7 @@ def _header(content: Sequence[bytes]) -> bytes:
     digest = sha256()
     for part in content:
         digest.update(part)
-    header = Header(format=FORMAT, version=VERSION, sha256=digest.hexdigest(), bytes=sum(map(len, content)))
-    return msgspec.json.encode(header) + b"\n"
+    return msgspec.json.encode(Header(format=FORMAT, version=VERSION, sha256=digest.hexdigest())) + b"\n"
 
 
 def _write_new(path: Path, parts: Sequence[bytes]) -> None:
@@ -101,17 +96,5 @@ def _sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read_regular(path: Path, max_bytes: int) -> bytes:
-    """Read a file, and nothing else: a named pipe would make the start wait for ever."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(max_bytes)
     finally:
         os.close(descriptor)
