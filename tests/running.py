@@ -131,11 +131,11 @@ class Rig:
     async def warm(self) -> None:
         """Let the first refresh of the popular list come to its end, without any time passing."""
         await self.settle()
-        assert self.service.unanswered == 0
+        assert not self.service.health.unanswered
 
     async def next_refresh(self) -> None:
         """Let time pass until the popular list has been refreshed once more; intervals have jitter."""
-        loop = self.service.loops["popular"]
+        loop = self.service.health.loops["popular"]
         before = loop.last_success_unix
         assert await self.run_until(lambda: loop.last_success_unix != before, 70)
 

@@ -81,13 +81,14 @@ def _token(row: Any, where: str, mistakes: list[str]) -> PopularToken | None:
         mistakes.append(f"{where}: must be a mapping of mint and symbol, not {shown(row)}")
         return None
     mistakes += [f"{where}.{key}: unknown key; allowed here: mint, symbol" for key in row if key not in _KEYS]
-    mint, symbol = _mint(row.get("mint")), _symbol(row.get("symbol"))
+    mint, symbol = _mint(row.get("mint")), str(row.get("symbol"))
     if mint is None:
         mistakes.append(f"{where}.mint: must be a mint (base58 of 32 bytes), not {shown(row.get('mint'))}")
-    if symbol is None:
+    named = is_symbol(row.get("symbol"))
+    if not named:
         must = f"must be a string of 1 to {_MAX_SYMBOL_CHARS} printable characters"
         mistakes.append(f"{where}.symbol: {must}, not {shown(row.get('symbol'))}")
-    return PopularToken(mint, symbol) if mint and symbol else None
+    return PopularToken(mint, symbol) if mint and named else None
 
 
 def _mint(value: Any) -> Mint | None:
@@ -99,6 +100,6 @@ def _mint(value: Any) -> Mint | None:
         return None
 
 
-def _symbol(value: Any) -> str | None:
-    usable = isinstance(value, str) and 0 < len(value) <= _MAX_SYMBOL_CHARS and value.isprintable()
-    return value if usable else None
+def is_symbol(value: Any) -> bool:
+    """Return whether a value is 1 to 32 printable characters."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_SYMBOL_CHARS and value.isprintable()

@@ -67,9 +67,13 @@ class Disk:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
 
+        def end() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
         def tell(_: object) -> None:
             with suppress(RuntimeError):  # the event loop has ended meanwhile
-                loop.call_soon_threadsafe(lambda: ended.done() or ended.set_result(None))
+                loop.call_soon_threadsafe(end)
 
         work.add_done_callback(tell)
         await wait_within([ended], deadline - self._clock.monotonic(), self._clock)

@@ -4,7 +4,7 @@ from functools import partial
 from typing import get_args
 
 from sidecar.metrics.labels import Tier
-from sidecar.models import Confidence
+from sidecar.models import Confidence, MarketCap, Mint
 from sidecar.service.wiring import Engine
 from sidecar.upstreams.budget import Budget
 
@@ -31,6 +31,20 @@ def watch(engine: Engine) -> None:
     }
     for loop, seconds in intervals.items():
         metrics.refresh_interval.labels(loop).set(seconds)
+    metrics.reload_successful.set(1)
+    metrics.reload_timestamp.set(engine.clock.time())
+    engine.publisher.listen(partial(_show_popular, engine))
+
+
+def _show_popular(engine: Engine, mint: Mint, cap: MarketCap | None) -> None:
+    """Keep the series of a popular token at what was published."""
+    if (symbol := engine.symbols.get(mint)) is None:
+        return
+    if cap is None:
+        engine.metrics.forget_token(mint, symbol)
+    else:
+        engine.metrics.token_market_cap.labels(mint, symbol).set(cap.market_cap_usd)
+        engine.metrics.token_updated.labels(mint, symbol).set(cap.timestamp)
 
 
 def _limit(budget: Budget) -> int:

@@ -22,6 +22,7 @@ from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.supplies import SupplyReader
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock
+from sidecar.snapshot.memory import Memory
 from sidecar.sources import TrendingSource
 from sidecar.sources.dexscreener import DexScreener
 from sidecar.sources.geckoterminal import GeckoTerminal
@@ -45,6 +46,7 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.metrics = metrics
+        self.closed = False
         self._redactor = redactor
         refresh, cache, tracking = settings.refresh, settings.cache, settings.tracking
         self._session = _session(refresh.max_concurrent)
@@ -99,8 +101,23 @@ class Engine:
         self.cache.pin(self.tracker.mints)
         self.token_states.pin(self.tracker.mints)
 
+    @property
+    def memory(self) -> Memory:
+        """The parts that a snapshot is of."""
+        return Memory(
+            cache=self.cache,
+            token_states=self.token_states,
+            tracker=self.tracker,
+            publisher=self.publisher,
+            symbols=self.symbols,
+            pin_tracked=self.pin_tracked,
+            tracked_changed=self.tracked_changed,
+            clock=self.clock,
+        )
+
     async def close(self) -> None:
         """End every fetch and close the connections."""
+        self.closed = True
         await self.refresher.stop()
         await self._session.close()
 

@@ -1,15 +1,18 @@
-"""What a snapshot holds: one JSON object a line, the first says when it was taken. The disk is no concern here."""
+"""What a snapshot holds: one JSON object a line, the first says when it was taken. The disk is no concern here.
+
+A fleet's members send each other the same record of a token.
+"""
 
 from decimal import Decimal
-from typing import Final, TypeVar
+from math import isclose
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
+from sidecar.config.popular import PopularToken, is_symbol
 from sidecar.errors import InvalidMintError
-from sidecar.models import ChainSupply, MarketCap, Mint, parse_mint
-from sidecar.pricing.token_state import SourcedValue, TokenState
-from sidecar.pricing.volatility import PriceMotion
+from sidecar.models import MarketCap, Mint, parse_mint
+from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.tracker import SLICES, Place, Wanted
 from sidecar.runtime.clock import Instant
 from sidecar.snapshot.file import SnapshotError
@@ -17,8 +20,8 @@ from sidecar.sources import wire
 
 LONGEST_TEXT: Final = 64
 """No mint, symbol or name of a source is longer."""
-
-Said = TypeVar("Said", ChainSupply, SourcedValue, PriceMotion)
+PRODUCT_TOLERANCE: Final = 1e-9
+"""How far a market cap may be from price times supply."""
 
 
 class TakenAt(msgspec.Struct, frozen=True, tag="taken"):
@@ -43,36 +46,40 @@ class SavedDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     mint: Mint
     place: Place
     requests: tuple[tuple[float, int], ...] = ()
+    symbol: str = ""
+    """The one in the popular list; empty for a mint that is not in it."""
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """What was read back. `dropped` counts the lines that make no sense."""
+class Snapshot(NamedTuple):
+    """What was read back."""
 
     taken_at: Instant
     tokens: list[SavedToken]
     demands: list[SavedDemand]
-    dropped: int = 0
+    dropped: int
+    """How many lines make no sense."""
+
+    @property
+    def popular(self) -> list[PopularToken]:
+        """The popular list that was in force."""
+        return [PopularToken(one.mint, one.symbol) for one in self.demands if one.symbol]
 
 
 class ClockRebase:
-    """Moves the times of the process that wrote a snapshot into this one, `now`.
+    """Moves the times of the process that wrote a record into this one.
 
     `unknown_pause_seconds` is taken for the time in between when the wall clock was set back meanwhile.
     """
 
     def __init__(self, taken_at: Instant, now: Instant, unknown_pause_seconds: float) -> None:
         pause = now.unix - taken_at.unix
-        self._taken_at = taken_at.monotonic
         self._pause = pause if pause >= 0 else unknown_pause_seconds
-        self._now = now.monotonic
-
-    def ago(self, then: float) -> float:
-        """Return how many seconds ago a monotonic time of the other process is."""
-        return self._pause + max(0.0, self._taken_at - then)
+        self._latest = now.monotonic - self._pause
+        self._shift = self._latest - taken_at.monotonic
 
     def monotonic(self, then: float) -> float:
-        """Return this process's monotonic time of then."""
-        return self._now - self.ago(then)
+        """Return this process's monotonic time of then; nothing is newer than the record."""
+        return min(self._latest, then + self._shift)
 
     def wanted(self, demand: SavedDemand) -> Wanted:
         """Return a demand whose seconds count from now."""
@@ -80,27 +87,17 @@ class ClockRebase:
         return Wanted(demand.mint, demand.place, requests)
 
     def state(self, state: TokenState) -> TokenState:
-        """Return facts whose times are this process's."""
-        comparison = state.comparison
-        if comparison is not None:
-            comparison = replace(comparison, compared=self._instant(comparison.compared))
-        return replace(
-            state,
-            chain=self._received(state.chain),
-            chain_answered=self._instant(state.chain_answered),
-            source_total=self._received(state.source_total),
-            circulating=self._received(state.circulating),
-            comparison=comparison,
-            last_good=self._received(state.last_good),
-            unpriced_since=self._instant(state.unpriced_since),
-            motion=self._received(state.motion),
-        )
+        """Return what is remembered of a token with this process's times."""
+        moved: TokenState = self._moved(state)
+        return moved
 
-    def _instant(self, then: Instant | None) -> Instant | None:
-        return None if then is None else Instant(self.monotonic(then.monotonic), then.unix)
-
-    def _received(self, said: Said | None) -> Said | None:
-        return None if said is None else replace(said, received=self._instant(said.received))
+    def _moved(self, value: Any) -> Any:
+        if isinstance(value, Instant):
+            return Instant(self.monotonic(value.monotonic), value.unix)
+        if isinstance(value, msgspec.Struct):
+            fields = {name: self._moved(getattr(value, name)) for name in value.__struct_fields__}
+            return msgspec.structs.replace(value, **fields)
+        return value
 
 
 Line = TakenAt | SavedToken | SavedDemand
@@ -114,22 +111,18 @@ def encode(line: Line) -> bytes:
 
 def decode(content: bytes) -> Snapshot:
     """Return what the lines hold that makes sense. Raises SnapshotError without the first one."""
-    lines = iter(content.splitlines())
-    taken = _line(next(lines, b""))
+    taken, *lines = map(_line, content.splitlines() or [b""])
     if not isinstance(taken, TakenAt):
         raise SnapshotError("it does not say when it was taken")
-    tokens: list[SavedToken] = []
-    demands: list[SavedDemand] = []
-    dropped = 0
-    for text in lines:
-        line = _line(text)
-        if isinstance(line, SavedToken) and _is_credible_token(line):
-            tokens.append(line)
-        elif isinstance(line, SavedDemand) and _is_credible_demand(line):
-            demands.append(line)
-        else:
-            dropped += 1
-    return Snapshot(taken.at, tokens, demands, dropped)
+    tokens = [line for line in lines if isinstance(line, SavedToken) and is_credible_token(line)]
+    demands = [line for line in lines if isinstance(line, SavedDemand) and _is_credible_demand(line)]
+    return Snapshot(taken.at, tokens, demands, len(lines) - len(tokens) - len(demands))
+
+
+def is_credible_token(token: SavedToken) -> bool:
+    """Return whether the figures of a record, written by another process, make sense and agree with each other."""
+    cap = token.cap
+    return _is_mint(token.mint) and _is_sound(token) and (cap is None or _is_credible(cap, token.mint))
 
 
 def _line(text: bytes) -> Line | None:
@@ -139,20 +132,40 @@ def _line(text: bytes) -> Line | None:
         return None
 
 
-def _is_credible_token(token: SavedToken) -> bool:
-    cap = token.cap
-    return _is_mint(token.mint) and _is_sound(token) and (cap is None or _is_credible(cap, token.mint))
-
-
 def _is_credible(cap: MarketCap, mint: Mint) -> bool:
     amounts = (cap.fdv_usd, cap.circulating_supply, cap.total_supply, cap.liquidity_usd, cap.timestamp)
     positive = cap.price_usd > 0 and cap.market_cap_usd > 0
-    return cap.mint == mint and positive and all(amount is None or amount >= 0 for amount in amounts)
+    return (
+        cap.mint == mint
+        and positive
+        and all(amount is None or amount >= 0 for amount in amounts)
+        and _is_consistent(cap)
+    )
+
+
+def _is_consistent(cap: MarketCap) -> bool:
+    """Return whether each figure has its source and follows from the others."""
+    total, circulating = cap.total_supply, cap.circulating_supply
+    supply = circulating if cap.basis == "circulating" else total
+    fdv = None if total is None else cap.price_usd * total
+    return (
+        supply is not None
+        and _is_same(cap.market_cap_usd, cap.price_usd * supply)
+        and (cap.fdv_usd is None if fdv is None else cap.fdv_usd is not None and _is_same(cap.fdv_usd, fdv))
+        and (total is None) == (cap.supply_source is None)
+        and (circulating is None) == (cap.circulating_source is None)
+        and (total is None or circulating is None or circulating <= total * (1 + PRODUCT_TOLERANCE))
+    )
+
+
+def _is_same(figure: float, product: float) -> bool:
+    return isclose(figure, product, rel_tol=PRODUCT_TOLERANCE)
 
 
 def _is_credible_demand(demand: SavedDemand) -> bool:
     counts = all(ago >= 0 and requests > 0 for ago, requests in demand.requests)
-    return _is_mint(demand.mint) and counts and len(demand.requests) <= SLICES
+    named = is_symbol(demand.symbol) if demand.place == "popular" else not demand.symbol
+    return _is_mint(demand.mint) and counts and len(demand.requests) <= SLICES and named
 
 
 def _is_mint(text: str) -> bool:
@@ -164,12 +177,12 @@ def _is_mint(text: str) -> bool:
 
 
 def _is_sound(value: object) -> bool:
-    """Tell whether every exact figure can be reckoned with and every text is short; a double is always finite."""
+    """Return whether each exact figure can be reckoned with and each text is short; a double is always finite."""
     if isinstance(value, Decimal):
         figure = wire.figure(value)
         return figure is not None and figure >= 0
     if isinstance(value, str):
-        return len(value) <= LONGEST_TEXT
+        return 0 < len(value) <= LONGEST_TEXT
     if isinstance(value, msgspec.Struct):
         return all(_is_sound(getattr(value, field)) for field in value.__struct_fields__)
     return True

@@ -49,9 +49,9 @@ async def startupz(request: web.Request) -> web.Response:
     """200 once each popular mint has been answered once or the start-up deadline has passed."""
     service = request.app[SERVICE]
     return _probe(
-        service.is_warm(),
+        service.health.is_warm(),
         {
-            "popular_unanswered": service.unanswered,
+            "popular_unanswered": len(service.health.unanswered),
             "startup_deadline_seconds": service.settings.refresh.startup_deadline_seconds,
         },
     )
@@ -60,8 +60,10 @@ async def startupz(request: web.Request) -> web.Response:
 async def livez(request: web.Request) -> web.Response:
     """503 only when a loop has stopped beating."""
     service = request.app[SERVICE]
-    stuck = service.stuck_loops()
-    return _probe(not stuck, {"stuck_loops": stuck, "event_loop_lag_seconds": service.event_loop_lag_seconds})
+    stuck = service.health.stuck_loops()
+    return _probe(
+        not stuck, {"stuck_loops": stuck, "event_loop_lag_seconds": service.health.event_loop_lag_seconds}
+    )
 
 
 async def readyz(request: web.Request) -> web.Response:
@@ -73,12 +75,12 @@ async def readyz(request: web.Request) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     """Version, settings in effect, each source's health, each loop's last run."""
     service = request.app[SERVICE]
-    loops = {name: _loop(loop) for name, loop in service.loops.items()}
+    loops = {name: _loop(loop) for name, loop in service.health.loops.items()}
     return _json(
         {
             "version": __version__,
             "python": platform.python_version(),
-            "started_at": service.started_unix,
+            "started_at": service.health.started_unix,
             "statistics": service.get_stats(),
             "sources": {name: _source(one) for name, one in service.engine.upstreams.items()},
             "loops": loops,

@@ -28,7 +28,7 @@ async def test_without_upstreams_values_grow_old_then_stale_then_go_and_come_bac
             with pytest.raises(UpstreamUnavailableError) as caught:
                 await rig.service.get(mint)
             assert 1 <= (caught.value.retry_after or 0) <= 60
-        assert all(loop.overdue_seconds() < 0 for loop in rig.service.loops.values())
+        assert all(loop.overdue_seconds() < 0 for loop in rig.service.health.loops.values())
         repair_all(rig)
         assert await rig.run_until(lambda: all(map(rig.cap, PRICED)), 75)
         await recovers(rig)
@@ -40,7 +40,7 @@ async def test_an_outage_from_the_start_is_no_reason_not_to_start_and_ends_by_it
 
     async with running(QUIET, prepare=down) as rig:
         await rig.run_for(300)
-        assert rig.service.is_warm()
+        assert rig.service.health.is_warm()
         assert rig.calls() < 100
         repair_all(rig)
         assert await rig.run_until(lambda: all(map(rig.cap, PRICED)), 75)

@@ -132,7 +132,7 @@ async def test_every_loop_runs_on_time_for_an_hour_and_none_is_ever_overdue() ->
         overdue = []
         for _ in range(120):
             await rig.run_for(30)
-            overdue += [loop.overdue_seconds() for loop in rig.service.loops.values()]
+            overdue += [loop.overdue_seconds() for loop in rig.service.health.loops.values()]
         assert max(overdue) < 0
         assert rig.metric("refresh_duration_seconds_count", loop="popular") in range(61, 65)
         assert rig.metric("refresh_duration_seconds_count", loop="trending") == 7
@@ -168,4 +168,4 @@ async def test_an_event_loop_that_stood_still_is_measured_and_its_loops_are_forg
         rig.clock.advance(500)
         await rig.settle()
         assert rig.metric("event_loop_lag_seconds") >= 499
-        assert max(loop.overdue_seconds() for loop in rig.service.loops.values()) < 0
+        assert max(loop.overdue_seconds() for loop in rig.service.health.loops.values()) < 0

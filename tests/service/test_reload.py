@@ -276,7 +276,7 @@ async def test_start_up_is_not_begun_anew_by_a_new_list(path: Path) -> None:
         await rig.warm()
         reload.swap(rig.service.engine, [PopularToken(WIF, "WIF")])
         rig.service._popular_changed()
-        assert rig.service.unanswered == 0
+        assert not rig.service.health.unanswered
 
 
 async def test_reload_says_whether_the_list_is_good(path: Path) -> None:

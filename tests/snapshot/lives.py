@@ -35,7 +35,7 @@ class Life:
         self.engine = engine
         self.clock = clock
         self.success = Timestamp("mc_sidecar_test", "For one engine.")
-        self.snapshots = SnapshotManager(engine, self.success)
+        self.snapshots = SnapshotManager(engine.memory, engine.settings, self.success)
 
     def hold(self, mint: Mint, age_seconds: float = 0.0, **changes: Any) -> MarketCap:
         """Put a value into memory."""
@@ -117,7 +117,6 @@ async def life(settings: Settings, *, monotonic: float = 1000.0, unix: float = U
         yield one
     finally:
         await engine.close()
-        one.snapshots._thread.shutdown()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.models import MarketCap
 from sidecar.runtime.clock import Instant
-from sidecar.snapshot import manager as snapshot_manager
+from sidecar.snapshot import memory as snapshot_memory
 from sidecar.snapshot import records as snapshot_records
 from sidecar.snapshot.file import SnapshotError
 from sidecar.snapshot.records import SavedDemand, SavedToken, TakenAt, decode, encode
@@ -55,9 +55,9 @@ def test_a_record_of_a_mint_with_a_blank_is_left_out(blank: str) -> None:
 
 
 def test_a_line_with_every_fact_keeps_far_below_what_is_reckoned_for_it() -> None:
-    assert len(LINES[1]) < snapshot_manager.BYTES_PER_TOKEN * 3 // 4
+    assert len(LINES[1]) < snapshot_memory.BYTES_PER_TOKEN * 3 // 4
     busy = SavedDemand(mint=A, place="requested", requests=tuple((n * 1234.5678901, 10**9) for n in range(12)))
-    assert len(encode(busy)) < snapshot_manager.BYTES_PER_DEMAND
+    assert len(encode(busy)) < snapshot_memory.BYTES_PER_DEMAND
 
 
 async def test_the_event_loop_turns_after_every_hundred_lines(
@@ -78,7 +78,7 @@ async def test_the_event_loop_turns_after_every_hundred_lines(
             encoded = 0
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(snapshot_manager, "encode", counted)
+    monkeypatch.setattr(snapshot_memory, "encode", counted)
     async with life(settings_for(tmp_path / "snapshot", max_entries=1000)) as one:
         for mint in nobodys(950):
             one.hold(mint)

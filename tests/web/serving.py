@@ -108,7 +108,7 @@ async def serving(
         async with running(sidecar):
             rig = Rig(sidecar.service, market, clock)
             if warm:
-                await until(lambda: not sidecar.service.unanswered)
+                await until(lambda: not sidecar.service.health.unanswered)
                 await rig.settle()
             yield Site(sidecar, rig, session)
 

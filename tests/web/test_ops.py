@@ -62,7 +62,7 @@ async def test_startupz_waits_for_the_popular_list_or_for_the_deadline() -> None
 
 
 async def test_livez_names_the_loop_that_is_stuck(site: Site) -> None:
-    loop = site.sidecar.service.loops["popular"]
+    loop = site.sidecar.service.health.loops["popular"]
     loop._expected_by = site.rig.clock.monotonic() - 12.5
     answer = await site.ops("/livez")
 

@@ -26,7 +26,7 @@ FAST = SourcesSettings(
 
 def hang(rig: Rig, name: LoopName) -> None:
     """Let the loop's next step never end."""
-    loop: Any = rig.service.loops[name]
+    loop: Any = rig.service.health.loops[name]
     loop._step = asyncio.Event().wait
     loop.wake()
 
@@ -37,9 +37,9 @@ async def test_a_loop_whose_step_never_ends_is_named(name: LoopName) -> None:
         await rig.warm()
         hang(rig, name)
         await rig.run_for(145)
-        assert rig.service.stuck_loops() == {}
+        assert rig.service.health.stuck_loops() == {}
         await rig.run_for(1.5)
-        assert rig.service.stuck_loops() == {name: 1.5}
+        assert rig.service.health.stuck_loops() == {name: 1.5}
 
 
 @pytest.mark.parametrize("kind", ["hang", "status", "reset", "garbage"])
@@ -50,17 +50,17 @@ async def test_upstreams_that_fail_for_ten_minutes_stop_no_loop(kind: Any) -> No
             rig.market.faults[source] = Fault(kind=kind)
         for _ in range(2):
             await rig.run_for(300)
-            assert rig.service.stuck_loops() == {}
+            assert rig.service.health.stuck_loops() == {}
 
 
 async def test_a_thawed_process_is_alive_even_before_anybody_else_has_woken() -> None:
     async with running() as rig:
         await rig.warm()
         rig.clock.advance(100_000)
-        assert rig.service.stuck_loops() == {}
+        assert rig.service.health.stuck_loops() == {}
         await rig.run_for(1)
-        assert rig.service.event_loop_lag_seconds == 0.0
-        assert rig.service.stuck_loops() == {}
+        assert rig.service.health.event_loop_lag_seconds == 0.0
+        assert rig.service.health.stuck_loops() == {}
 
 
 async def test_a_stuck_loop_is_forgiven_a_standstill_for_one_interval_only() -> None:
@@ -68,13 +68,13 @@ async def test_a_stuck_loop_is_forgiven_a_standstill_for_one_interval_only() -> 
         await rig.warm()
         hang(rig, "popular")
         await rig.run_for(200)
-        assert list(rig.service.stuck_loops()) == ["popular"]
+        assert list(rig.service.health.stuck_loops()) == ["popular"]
         rig.clock.advance(3.0)
-        assert rig.service.stuck_loops() == {}
+        assert rig.service.health.stuck_loops() == {}
         await rig.run_for(60 + 30)
-        assert rig.service.stuck_loops() == {}
+        assert rig.service.health.stuck_loops() == {}
         await rig.run_for(0.5)
-        assert rig.service.stuck_loops() == {"popular": 0.5}
+        assert rig.service.health.stuck_loops() == {"popular": 0.5}
 
 
 async def test_small_delays_again_and_again_as_of_a_throttled_cpu_stop_no_loop() -> None:
@@ -83,7 +83,7 @@ async def test_small_delays_again_and_again_as_of_a_throttled_cpu_stop_no_loop()
         for _ in range(400):
             rig.clock.advance(1.9)
             await rig.settle()
-            assert rig.service.stuck_loops() == {}
+            assert rig.service.health.stuck_loops() == {}
 
 
 async def test_loops_that_were_told_to_stop_are_not_stuck() -> None:
@@ -91,7 +91,7 @@ async def test_loops_that_were_told_to_stop_are_not_stuck() -> None:
         await rig.warm()
         await rig.service.stop_loops()
         rig.clock.advance(100_000)
-        assert rig.service.stuck_loops() == {}
+        assert rig.service.health.stuck_loops() == {}
 
 
 @pytest.mark.parametrize(("tokens", "limit"), [(1, 145.0), (100, 145.0), (101, 170.0), (10_000, 2620.0)])

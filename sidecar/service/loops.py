@@ -1,0 +1,39 @@
+"""The four loops of a service: which step is done how often."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sidecar.refresh.loops import Loop, step_limit_seconds
+from sidecar.refresh.schedule import RETRY_SECONDS
+from sidecar.refresh.steps import Steps
+from sidecar.service.wiring import Engine
+
+
+def build_loops(
+    engine: Engine, tracked_changed: Callable[[], None], statistics: Callable[[], Mapping[str, Any]]
+) -> dict[str, Loop]:
+    """Return the loops by name, none of them running yet."""
+    refresh = engine.settings.refresh
+    steps = Steps(
+        tracker=engine.tracker,
+        schedule=engine.schedule,
+        refresher=engine.refresher,
+        trending=engine.trending,
+        tracked_changed=tracked_changed,
+        statistics=statistics,
+    )
+    limit = step_limit_seconds(engine.settings)
+    tools: Any = {"clock": engine.clock, "metrics": engine.metrics, "step_limit": limit}
+    loops = (
+        Loop("popular", steps.popular, lambda: refresh.popular_seconds, **tools),
+        Loop("trending", steps.trending, lambda: refresh.trending_seconds, **tools),
+        Loop("tracked", steps.tracked, lambda: _until_next_due(engine), **tools),
+        Loop("stats", steps.stats, lambda: refresh.stats_seconds, **tools),
+    )
+    return {loop.name: loop for loop in loops}
+
+
+def _until_next_due(engine: Engine) -> float:
+    """Look at the schedule again before long: a refresh elsewhere may have made a mint due sooner."""
+    interval = min(engine.settings.refresh.tracked_seconds, RETRY_SECONDS)
+    return min(interval, max(engine.schedule.next_due_in(), min(1.0, interval)))
