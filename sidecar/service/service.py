@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypedDict, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings, secrets_of
 from sidecar.errors import McSidecarError, NotRunningError
+from sidecar.metrics.labels import LookupResult
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.runtime.aio import coalesce
@@ -174,16 +175,13 @@ class PreCacheService:
     def get_stats(self) -> Statistics:
         """Return the statistics; `hit_rate` is in percent, over the life of the service."""
         tracker = self._engine.tracker if self._engine else None
-        lookups, elsewhere = self.metrics.hot.lookups, self._elsewhere
-        hits = lookups["hit"] + lookups["stale"] + elsewhere[True]
-        misses = lookups["miss"] + lookups["not_priced"] + elsewhere[False]
-        failed = lookups["rejected"] + lookups["error"]
+        requests, hits, rate = _requests(self.metrics.hot.lookups, self._elsewhere)
         return Statistics(
             tracked_tokens=len(tracker.mints if tracker else self.settings.popular),
             popular_tokens=len(tracker.popular if tracker else self.settings.popular),
-            total_requests=hits + misses + failed,
+            total_requests=requests,
             total_cache_hits=hits,
-            hit_rate=round(100 * hits / (hits + misses), 1) if hits + misses else 0.0,
+            hit_rate=rate,
             running=self.running,
         )
 
@@ -201,6 +199,14 @@ class PreCacheService:
         self.health.unanswered.intersection_update(self.engine.tracker.popular)
         self._tracked_changed()
         self.health.loops["popular"].wake()
+
+
+def _requests(lookups: Mapping[LookupResult, int], elsewhere: Mapping[bool, int]) -> tuple[int, int, float]:
+    """Return all requests, the hits among them, and the hits' percentage of what was answered."""
+    hits = lookups["hit"] + lookups["stale"] + elsewhere[True]
+    answered = hits + lookups["miss"] + lookups["not_priced"] + elsewhere[False]
+    rate = round(100 * hits / answered, 1) if answered else 0.0
+    return answered + lookups["rejected"] + lookups["error"], hits, rate
 
 
 def _is_fresh(lookups: Lookups, mint: Mint) -> bool:
