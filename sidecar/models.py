@@ -24,6 +24,21 @@ TRUSTED_QUOTE_MINTS: Final = frozenset({WRAPPED_SOL, USDC, USDT, USD1})
 
 Basis = Literal["circulating", "total"]
 Confidence = Literal["high", "medium", "low"]
+ConfidenceReason = Literal[
+    "single_source",
+    "disagreement",
+    "jump",
+    "thin_liquidity",
+    "no_circulating_supply",
+    "supply_not_on_chain",
+    "supply_changed",
+    "unit_unknown",
+    "old_price",
+    "preferred_source_silent",
+]
+"""What keeps a market cap from confidence high."""
+Unit = Literal["displayed", "raw", "unknown"]
+"""What one token is to a source, where Token-2022's ScaledUiAmount makes a difference (`ScaledUiAmount`)."""
 
 _MINT_BYTES = 32
 _MINT_TEXT = re.compile("[1-9A-HJ-NP-Za-km-z]{32,44}")
@@ -64,7 +79,14 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """USD for one whole token; None: the source knows the token but gives no price."""
     liquidity_usd: Decimal | None
     """USD in the pool or pools behind the price; None: unknown, or nothing that can be relied on."""
+    claimed_liquidity_usd: Decimal | None = None
+    """USD in the pool as the source says it; `liquidity_usd` is what of it counts."""
+    unit: Unit = "displayed"
+    """What `price_usd` is the price of."""
+    price_slot: int | None = None
+    """The slot that the price was made at; None: the source does not tell."""
     symbol: str | None = None
+    decimals: int | None = None
     total_supply: Decimal | None = None
     """Whole tokens, as the source has it."""
     circulating_supply: Decimal | None = None
@@ -72,6 +94,11 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The mint is only the quote token of the pairs seen; their figures describe the other token."""
     trusted: bool = True
     """False: anyone can mint the other side of the pool, so `liquidity_usd` may be inflated, never too low."""
+    volume_24h_usd: Decimal | None = None
+    price_change_24h: Decimal | None = None
+    """A ratio: 0.05 is up by 5 %."""
+    verified: bool | None = None
+    """Whether the source has verified the token; None: it does not tell."""
 
 
 class ScaledUiAmount(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,6 +121,9 @@ class ChainSupply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     circulating: Decimal | None = None
     """Only SOL's is known on chain."""
     scaled: ScaledUiAmount | None = None
+    decimals: int | None = None
+    slot: int | None = None
+    """The slot that the chain was read at."""
 
 
 class Parsed(msgspec.Struct, Generic[T], frozen=True):
@@ -101,6 +131,8 @@ class Parsed(msgspec.Struct, Generic[T], frozen=True):
 
     value: T
     unreadable: int = 0
+    slot: int | None = None
+    """The newest slot of the chain that the answer names."""
 
 
 class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +153,18 @@ class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
     circulating_source: str | None
     timestamp: float
     """Unix time of the answer behind the price."""
+    confidence_reasons: tuple[ConfidenceReason, ...] = ()
+    """What keeps the confidence from high; empty at high."""
+    sources_agreeing: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """How many good quotes stood together at the last comparison, the chosen one included."""
+    price_spread: Spread | None = None
+    """Largest ÷ smallest usable price of the last comparison, minus 1."""
+    price_slot: int | None = None
+    supply_slot: int | None = None
+    volume_24h_usd: Spread | None = None
+    price_change_24h: float | None = None
+    """A ratio: 0.05 is up by 5 %."""
+    verified: bool | None = None
     volatility: Spread | None = None
     """Standard deviation of the log price over an hour; None before enough refreshes have been seen."""
     uncertainty: Spread | None = None

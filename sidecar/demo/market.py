@@ -3,8 +3,9 @@
 import collections
 import math
 import random
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,6 +23,10 @@ _TRENDING_LENGTH: Final = 120
 _TRENDING_SECONDS: Final = 600
 _SLOTS_PER_SECOND: Final = 2.5
 _SLOT_AT_UNIX_0: Final = -4_040_000_000
+_NEVER: Final = float("inf")
+
+DemoUnit = Literal["displayed", "raw"]
+_DISPLAYED: Final[Mapping[Source, DemoUnit]] = dict.fromkeys(SOURCES, "displayed")
 
 
 class LoggedCall(NamedTuple):
@@ -56,10 +61,23 @@ class Market:
         """When set, any other `x-api-key` gets 401; none at all is the keyless tier."""
         self.latency_seconds = 0.0
         """Before every answer, on the market's clock."""
+        self.units: dict[Source, DemoUnit] = {**_DISPLAYED, "geckoterminal": "raw"}
+        """What a source prices one of, where a token has a ScaledUiAmount. DexScreener's is not documented."""
+        self.lag_seconds: dict[Source, float] = dict.fromkeys(SOURCES, 0.0)
+        """How far behind the truth a source's prices and slots are."""
+        self.stopped_at: dict[Source, float] = {}
+        """Unix times from which on a source answers with the prices and the slots of then."""
+        self.last_trades: dict[str, float] = {}
+        """Unix times of the last trade of mints that are traded no more; Jupiter goes on with that price."""
+        self.accounts_reversed = False
+        """The RPC answers with the accounts in the wrong order."""
+        self.pools_withheld = False
+        """GeckoTerminal answers without the tokens' pools."""
         self._spread = spread
+        self._views: dict[tuple[Source, str], dict[str, Any]] = {}
         self._forgotten: set[tuple[Source, str]] = set(universe.forgotten)
         self._waves: dict[str, Wave] = {}
-        self._prices: dict[str, float] = {}
+        self._prices: dict[str, list[tuple[float, float | None]]] = {}
         self._source_prices: dict[tuple[Source, str], float] = {}
         self._trending: dict[Source, tuple[Mint, ...]] = {}
         self._windows: dict[Source, SlidingWindow] = {}
@@ -68,14 +86,20 @@ class Market:
     @property
     def slot(self) -> int:
         """The chain's slot at the clock's time."""
-        return _SLOT_AT_UNIX_0 + int(self.clock.time() * _SLOTS_PER_SECOND)
+        return _slot_at(self.clock.time())
 
-    def price(self, mint: str) -> float:
-        """Return the true price now, in USD for one whole token."""
-        token = self.tokens[mint]
-        if (fixed := self._prices.get(token.mint)) is not None:
+    def source_slot(self, source: Source, mint: str = "") -> int:
+        """Return the slot of what a source says now, of a mint or of anything."""
+        return _slot_at(self._source_time(source, mint))
+
+    def price(self, mint: str, unix: float | None = None) -> float:
+        """Return the true price now or at a Unix time, in USD for one whole displayed token."""
+        token, at = self.tokens[mint], self.clock.time() if unix is None else unix
+        fixes = reversed(self._prices.get(token.mint, ()))
+        fixed = next((usd for since, usd in fixes if unix is None or since <= unix), None)
+        if fixed is not None:
             return fixed
-        return token.price_usd * math.exp(token.volatility * self._wave(token).at(self.clock.time()))
+        return token.price_usd * math.exp(token.volatility * self._wave(token).at(at))
 
     def market_cap(self, mint: str) -> float:
         """Return the truth in USD: price times circulating supply, or times the total where that is unknown."""
@@ -84,15 +108,28 @@ class Market:
         return self.price(mint) * float(supply * token.supply_multiplier(self.clock.time()))
 
     def source_price(self, source: Source, mint: str) -> float:
-        """Return what a source says the price is, in USD."""
+        """Return what a source thinks the price of a displayed token is, in USD."""
         stuck = self._source_prices.get((source, mint))
-        return self.price(mint) * bias(f"{self.seed}:{source}:{mint}", self._spread) if stuck is None else stuck
+        if stuck is not None:
+            return stuck
+        true_price = self.price(mint, self._source_time(source, mint))
+        return true_price * bias(f"{self.seed}:{source}:{mint}", self._spread)
+
+    def quoted_price(self, source: Source, mint: str) -> float:
+        """Return the price as the source sends it, for one token in the unit that it prices."""
+        token, unit = self.tokens[mint], self.units[source]
+        if token.scaled is None:
+            return self.source_price(source, mint)
+        own = self.source_price(source, mint)
+        displayed_as_raw = token.priced_unscaled or unit == "displayed"
+        return own if displayed_as_raw else own * float(token.scaled.at(self.clock.time()))
 
     def find(self, source: Source, mint: str) -> Token | None:
-        """Return the token if the source answers for it in the request at hand."""
+        """Return the token as the source has it, if it answers for it in the request at hand."""
         if (source, mint) in self._forgotten or self._omits(source, mint):
             return None
-        return self.tokens.get(mint)
+        token, changes = self.tokens.get(mint), self._views.get((source, mint))
+        return token if token is None or changes is None else msgspec.structs.replace(token, **changes)
 
     def trending(self, source: Source) -> tuple[Mint, ...]:
         """Return the mints that the source shows as trending, best first; another choice every ten minutes."""
@@ -107,10 +144,7 @@ class Market:
 
     def set_price(self, mint: str, usd: float | None) -> None:
         """Fix the true price, in USD; None lets it move again."""
-        if usd is None:
-            self._prices.pop(self._known(mint), None)
-        else:
-            self._prices[self._known(mint)] = usd
+        self._prices.setdefault(self._known(mint), []).append((self.clock.time(), usd))
 
     def set_source_price(self, source: Source, mint: str, usd: float | None) -> None:
         """Fix what one source says, in USD: a bad tick, an old price; None lets it follow the truth."""
@@ -119,6 +153,10 @@ class Market:
             self._source_prices.pop(key, None)
         else:
             self._source_prices[key] = usd
+
+    def set_view(self, source: Source, mint: str, **changes: Any) -> None:
+        """Let a source have these fields of the token wrong, and no others; none at all: let it be right again."""
+        self._views[source, self._known(mint)] = changes
 
     def set_liquidity(self, mint: str, usd: float | None) -> None:
         """Set the main pool's liquidity in USD; None makes it a bonding curve, which tells none."""
@@ -186,6 +224,13 @@ class Market:
             return False
         return self._dice.random() < fault.probability
 
+    def _source_time(self, source: Source, mint: str) -> float:
+        """Return the Unix time of what a source says now."""
+        times = [self.clock.time() - self.lag_seconds[source], self.stopped_at.get(source, _NEVER)]
+        if source == "jupiter":
+            times.append(self.last_trades.get(mint, _NEVER))
+        return min(times)
+
     def _known(self, mint: str) -> Mint:
         return self.tokens[mint].mint
 
@@ -194,3 +239,7 @@ class Market:
         if (wave := self._waves.get(rhythm)) is None:
             wave = self._waves[rhythm] = Wave(f"{self.seed}:{rhythm}")
         return wave
+
+
+def _slot_at(unix: float) -> int:
+    return _SLOT_AT_UNIX_0 + int(unix * _SLOTS_PER_SECOND)

@@ -34,6 +34,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """As Jupiter has it."""
     global_supply: Decimal | None = None
     """Circulating on all chains together: behind DexScreener's and GeckoTerminal's market caps."""
+    quote_reserve_usd: float | None = None
+    """What its main pool holds of the quote token, in USD; None: half of the liquidity, as it should be."""
     volatility: float = 0.05
     """The price stays within a factor of e to the plus or minus this."""
     rhythm: str = ""
@@ -49,13 +51,13 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """Token-2022 type-length-value entries: type and value. ScaledUiAmount is written from `scaled`."""
     scaled: ScaledUiAmount | None = None
     priced_unscaled: bool = False
-    """Sources give price and supply for unscaled amounts, whatever the multiplier says."""
+    """Sources that price displayed amounts do not follow the multiplier for this token."""
     coingecko_id: str | None = None
     launchpad: str | None = None
     verified: bool = False
 
     def supply_multiplier(self, unix: float) -> Decimal:
-        """Return what turns the chain's supply into the amount that prices are for."""
+        """Return what turns the chain's supply into the amount that displayed prices are for."""
         if self.scaled is None or self.priced_unscaled:
             return Decimal(1)
         return self.scaled.at(unix)

@@ -79,27 +79,27 @@ def _pair(market: Market, token: Token) -> Row:
     }
     if token.verified:
         pair["labels"] = ["CLMM"]
-    return pair | _money(market, token, base)
+    return pair | _money(market, token, base, quote)
 
 
-def _money(market: Market, token: Token, base: Token) -> Row:
+def _money(market: Market, token: Token, base: Token, quote: Mint) -> Row:
     row: Row = {}
-    usd = market.source_price("dexscreener", base.mint)
+    usd = market.quoted_price("dexscreener", base.mint)
     if token.liquidity_usd is not None:
-        half = token.liquidity_usd / 2
+        half = token.liquidity_usd / 2 if token.quote_reserve_usd is None else token.quote_reserve_usd
         row["liquidity"] = {
             "usd": round(token.liquidity_usd, 2),
-            "base": round(half / usd) if usd else 0,
-            "quote": round(half, 2),
+            "base": round((token.liquidity_usd - half) / usd) if usd else 0,
+            "quote": half / _usd_of(market, quote),
         }
     if token.usd_quoted:
         row["priceUsd"] = plain(usd)
-        row |= {} if base.mint == WRAPPED_SOL else _caps(market, base, usd)
+        row |= {} if base.mint == WRAPPED_SOL else _caps(market, base)
     return row
 
 
-def _caps(market: Market, base: Token, usd: float) -> Row:
-    unix = market.clock.time()
+def _caps(market: Market, base: Token) -> Row:
+    unix, usd = market.clock.time(), market.source_price("dexscreener", base.mint)
     fdv = float(base.total_supply * base.supply_multiplier(unix)) * usd
     known = base.listed_circulating(unix) if base.verified else None
     return {"fdv": _rounded(fdv), "marketCap": _rounded(fdv if known is None else float(known) * usd)}
@@ -116,4 +116,8 @@ def _named(market: Market, mint: Mint) -> Row:
 
 
 def _price_native(market: Market, base: Token, quote: Mint) -> float:
-    return market.price(base.mint) / (market.price(quote) if quote in market.tokens else _JUNK_USD)
+    return market.quoted_price("dexscreener", base.mint) / _usd_of(market, quote)
+
+
+def _usd_of(market: Market, quote: Mint) -> float:
+    return market.price(quote) if quote in market.tokens else _JUNK_USD

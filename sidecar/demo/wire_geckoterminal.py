@@ -34,7 +34,7 @@ def tokens(market: Market, mints: Sequence[str], include: frozenset[str]) -> Row
     found = (market.find("geckoterminal", mint) for mint in sorted(set(mints)))
     listed = [token for token in found if token is not None]
     body: Row = {"data": [_token(market, token) for token in listed]}
-    if "top_pools" in include:
+    if "top_pools" in include and not market.pools_withheld:
         body["included"] = [_pool(market, token) for token in listed]
     return body
 
@@ -51,9 +51,9 @@ def trending_pools(market: Market, duration: str, page: int) -> Row:
 
 
 def _token(market: Market, token: Token) -> Row:
-    supply = _supply(market, token)
+    supply = _supply(token)
     dead = _is_dead(token)
-    usd = market.source_price("geckoterminal", token.mint)
+    usd = market.quoted_price("geckoterminal", token.mint)
     attributes: Row = {
         "address": token.mint,
         "name": token.name,
@@ -67,7 +67,7 @@ def _token(market: Market, token: Token) -> Row:
         "fdv_usd": None if dead else plain(float(supply) * usd),
         "total_reserve_in_usd": None if token.liquidity_usd is None else plain(token.liquidity_usd),
         "volume_usd": {"h24": "3960777.64528347"},
-        "market_cap_usd": _market_cap(market, token, usd),
+        "market_cap_usd": _market_cap(market, token),
     }
     if token.launchpad is not None:
         attributes["launchpad_details"] = {"graduation_percentage": 41.5, "completed": False, "completed_at": None}
@@ -85,7 +85,7 @@ def _pool(market: Market, token: Token) -> Row:
     base, quote = token, token.quote
     if token.quote_side_of is not None:
         base, quote = market.tokens[token.quote_side_of], token.mint
-    usd, supply = market.source_price("geckoterminal", base.mint), _supply(market, base)
+    usd, supply = market.quoted_price("geckoterminal", base.mint), _supply(base)
     attributes = {
         "base_token_price_usd": plain(usd),
         "base_token_price_native_currency": plain(usd / market.price(WRAPPED_SOL)),
@@ -94,7 +94,7 @@ def _pool(market: Market, token: Token) -> Row:
         "name": f"{base.symbol} / {_symbol(market, quote)}",
         "pool_created_at": iso(1_790_000_000.0),
         "fdv_usd": plain(float(supply) * usd),
-        "market_cap_usd": _market_cap(market, base, usd),
+        "market_cap_usd": _market_cap(market, base),
         "volume_usd": _POOL_VOLUME,
         "reserve_in_usd": None if token.liquidity_usd is None else plain(token.liquidity_usd),
     }
@@ -110,18 +110,18 @@ def _pool(market: Market, token: Token) -> Row:
     }
 
 
-def _supply(market: Market, token: Token) -> Decimal:
-    if token.mint == WRAPPED_SOL:
-        return _WRAPPED_SUPPLY
-    return token.total_supply * token.supply_multiplier(market.clock.time())
+def _supply(token: Token) -> Decimal:
+    """Return the total supply before any multiplier, as the prices are."""
+    return _WRAPPED_SUPPLY if token.mint == WRAPPED_SOL else token.total_supply
 
 
-def _market_cap(market: Market, token: Token, usd: float) -> str | None:
+def _market_cap(market: Market, token: Token) -> str | None:
     """Give what CoinGecko lists a cap: the global one if bridged, "0.0" if its circulating supply is unknown."""
     if token.coingecko_id is None:
         return None
     wrapped = token.mint == WRAPPED_SOL
     circulating = _WRAPPED_SUPPLY if wrapped else token.listed_circulating(market.clock.time())
+    usd = market.source_price("geckoterminal", token.mint)
     return "0.0" if circulating is None else plain(float(circulating) * usd)
 
 

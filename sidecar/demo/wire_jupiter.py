@@ -60,7 +60,7 @@ def _rows(market: Market, mints: Sequence[str]) -> list[Row]:
 
 def _row(market: Market, token: Token) -> Row:
     unix = market.clock.time()
-    usd = market.source_price("jupiter", token.mint)
+    usd = market.quoted_price("jupiter", token.mint)
     multiplier = token.supply_multiplier(unix)
     total = float(token.total_supply * multiplier)
     row: Row = {
@@ -75,7 +75,7 @@ def _row(market: Market, token: Token) -> Row:
         "holderCount": 1 + zlib.crc32(token.mint.encode()) % 1_000_000,
         "fdv": total * usd,
         "usdPrice": usd,
-        "priceBlockId": market.slot,
+        "priceBlockId": market.source_slot("jupiter", token.mint),
         **_STATS[zlib.crc32(token.mint.encode()) % len(_STATS)],
         "createdAt": _CREATED,
         "updatedAt": iso(unix),

@@ -73,7 +73,7 @@ def _error(request_id: str | int | None, error: RpcError) -> dict[str, Any]:
 
 
 def _with_context(market: Market, value: object) -> dict[str, Any]:
-    return {"context": {"apiVersion": _API_VERSION, "slot": market.slot}, "value": value}
+    return {"context": {"apiVersion": _API_VERSION, "slot": market.source_slot("solana_rpc")}, "value": value}
 
 
 def _get_multiple_accounts(market: Market, params: Params) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def _get_multiple_accounts(market: Market, params: Params) -> dict[str, Any]:
             raise RpcError(INVALID_PARAMS, "Invalid params: invalid type, expected a sequence")
     if _config(params).get("encoding", "base64") != "base64":
         raise RpcError(INVALID_PARAMS, "Invalid params: only base64 is simulated")
-    return _with_context(market, [_account(_find(market, key)) for key in keys])
+    accounts = [_account(_find(market, key)) for key in keys]
+    return _with_context(market, accounts[::-1] if market.accounts_reversed else accounts)
 
 
 def _get_token_supply(market: Market, params: Params) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _get_token_supply(market: Market, params: Params) -> dict[str, Any]:
 
 
 def _get_supply(market: Market, params: Params) -> dict[str, Any]:
-    sol = market.tokens[WRAPPED_SOL]
+    sol = market.find("solana_rpc", WRAPPED_SOL) or market.tokens[WRAPPED_SOL]
     total, circulating = lamports(sol.total_supply), lamports(sol.circulating_supply)
     left_out = _config([None, *params]).get("excludeNonCirculatingAccountsList") is True
     accounts = [] if left_out else [str(WRAPPED_SOL)] * _NON_CIRCULATING_ACCOUNTS

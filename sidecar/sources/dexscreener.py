@@ -5,7 +5,7 @@ becomes known.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import partial
 from typing import Final
 
@@ -19,6 +19,7 @@ from sidecar.upstreams.upstream import Upstream
 
 NAME: Final = "dexscreener"
 _CHAIN: Final = "solana"
+_EXACT: Final = Context(prec=80)
 _DEAD_BELOW_USD: Final = 100
 """USD in a pool under which its price is only what somebody left behind: the default floor of liquidity."""
 
@@ -33,9 +34,16 @@ class _Other(msgspec.Struct):
 
 
 class _Liquidity(msgspec.Struct):
-    """USD in the pool. The object is missing on bonding curves."""
+    """USD in the pool, and the tokens on its quote side. The object is missing on bonding curves."""
 
     usd: Decimal | None = None
+    quote: Decimal | None = None
+
+
+class _Day(msgspec.Struct):
+    """A figure over 24 hours: USD traded, or the change of the price in percent."""
+
+    h24: Decimal | None = None
 
 
 class _Pair(msgspec.Struct, rename="camel"):
@@ -45,7 +53,11 @@ class _Pair(msgspec.Struct, rename="camel"):
     base_token: _Base
     quote_token: _Other | None = None
     price_usd: Decimal | None = None
+    price_native: msgspec.Raw = wire.NULL
+    """The price in quote tokens."""
     liquidity: _Liquidity | None = None
+    volume: msgspec.Raw = wire.NULL
+    price_change: msgspec.Raw = wire.NULL
 
 
 class _Legacy(msgspec.Struct):
@@ -61,6 +73,8 @@ class _Boost(msgspec.Struct, rename="camel"):
 
 _PAIRS: Final[Decoder[list[msgspec.Raw] | _Legacy]] = Decoder(list[msgspec.Raw] | _Legacy)
 _PAIR: Final = Decoder(_Pair)
+_DAY: Final = Decoder(_Day)
+_FIGURE: Final[Decoder[Decimal | None]] = Decoder(Decimal | None)
 _BOOST: Final = Decoder(_Boost)
 
 
@@ -125,10 +139,30 @@ def _base_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Iter
             mint=mint,
             received=received,
             price_usd=wire.price(pair.price_usd),
-            liquidity_usd=wire.liquidity(pair.liquidity.usd if pair.liquidity else None),
+            liquidity_usd=_counted_liquidity(pair),
+            claimed_liquidity_usd=_claimed_liquidity(pair),
+            unit="unknown",
             symbol=wire.symbol(pair.base_token.symbol),
             trusted=pair.quote_token is not None and pair.quote_token.address in TRUSTED_QUOTE_MINTS,
+            volume_24h_usd=wire.liquidity((wire.optional(_DAY, pair.volume) or _Day()).h24),
+            price_change_24h=wire.ratio((wire.optional(_DAY, pair.price_change) or _Day()).h24),
         )
+
+
+def _counted_liquidity(pair: _Pair) -> Decimal | None:
+    """Return twice what the quote side is worth, or less where the pair says less (design 4.5).
+
+    The base side is priced by the pool itself: whoever makes a token can put any number of it there.
+    """
+    claimed, tokens = _claimed_liquidity(pair), wire.liquidity(pair.liquidity.quote if pair.liquidity else None)
+    usd, native = wire.price(pair.price_usd), wire.figure(wire.optional(_FIGURE, pair.price_native))
+    if claimed is None or tokens is None or usd is None or usd <= 0 or native is None or native <= 0:
+        return claimed
+    return min(claimed, _EXACT.divide(_EXACT.multiply(2 * tokens, usd), native))
+
+
+def _claimed_liquidity(pair: _Pair) -> Decimal | None:
+    return wire.liquidity(pair.liquidity.usd if pair.liquidity else None)
 
 
 def _quote_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Iterator[Quote]:

@@ -35,14 +35,22 @@ class _Many(msgspec.Struct):
     data: list[_Ref] | None = None
 
 
+class _Day(msgspec.Struct):
+    """USD traded in 24 hours."""
+
+    h24: Decimal | None = None
+
+
 class _Attributes(msgspec.Struct):
-    """A token's figures; money in USD. `normalized_total_supply` is in whole tokens."""
+    """A token's figures; money in USD. `normalized_total_supply` is in whole tokens, before any multiplier."""
 
     address: str
     symbol: str | None = None
+    decimals: msgspec.Raw = wire.NULL
     price_usd: Decimal | None = None
     total_reserve_in_usd: Decimal | None = None
     normalized_total_supply: Decimal | None = None
+    volume_usd: msgspec.Raw = wire.NULL
 
 
 class _TokenPools(msgspec.Struct):
@@ -96,6 +104,7 @@ class _Answer(msgspec.Struct):
 _ANSWER: Final = Decoder(_Answer)
 _TOKEN: Final = Decoder(_Token)
 _POOL: Final = Decoder(_Pool)
+_DAY: Final = Decoder(_Day)
 _TRENDING_POOL: Final = Decoder(_TrendingPool)
 
 
@@ -160,9 +169,13 @@ def _quote(wanted: Collection[Mint], pools: Mapping[str, _Pool], received: Insta
         received=received,
         price_usd=wire.price(said.price_usd),
         liquidity_usd=liquidity,
+        claimed_liquidity_usd=wire.liquidity(said.total_reserve_in_usd),
+        unit="raw",
         symbol=wire.symbol(said.symbol),
+        decimals=wire.decimals(said.decimals),
         total_supply=supply,
         trusted=trusted,
+        volume_24h_usd=wire.liquidity((wire.optional(_DAY, said.volume_usd) or _Day()).h24),
     )
 
 
@@ -170,13 +183,13 @@ def _liquidity(token: _Token, pools: Sequence[_Pool]) -> tuple[Decimal | None, b
     """Return the USD that hold the price, and whether they are trusted.
 
     The reported total adds up all pools, and whoever makes a token also makes the price of its junk pool: next to
-    a trusted pool only trusted ones count. With no pool known there is nothing to hold against the total.
+    a trusted pool only trusted ones count. With no trusted pool to look at the total is not trusted.
     """
     mint = Mint(token.attributes.address)
     reported = wire.liquidity(token.attributes.total_reserve_in_usd)
     trusted = [pool for pool in pools if _other_side(mint, pool) in TRUSTED_QUOTE_MINTS]
     if not trusted:
-        return reported, not pools
+        return reported, False
     known = [reserve for pool in trusted if (reserve := pool.reserve()) is not None]
     return (sum(known, Decimal()) if known else None), True
 

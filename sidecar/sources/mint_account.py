@@ -32,7 +32,7 @@ _SCALED: Final = struct.Struct("<32xdqd")
 """authority, then multiplier, the time from which the new one holds, new multiplier."""
 
 
-def read_supply(owner: str, data: bytes, received: Instant) -> ChainSupply | None:
+def read_supply(owner: str, data: bytes, received: Instant, *, slot: int | None = None) -> ChainSupply | None:
     """Read the supply of a mint account; None when the account is no mint, or one with no supply to reckon with.
 
     Raises SchemaError for a mint with malformed extensions.
@@ -44,7 +44,7 @@ def read_supply(owner: str, data: bytes, received: Instant) -> ChainSupply | Non
     total = wire.figure(Decimal(supply).scaleb(-decimals))
     if not initialized or total is None:
         return None
-    return ChainSupply(received=received, total=total, scaled=_scaled(data))
+    return ChainSupply(received=received, total=total, scaled=_scaled(data), decimals=decimals, slot=slot)
 
 
 def scaled_ui_amount(multiplier: float, next_multiplier: float, next_from_unix: int) -> ScaledUiAmount:

@@ -37,8 +37,15 @@ class _Envelope(msgspec.Struct):
     error: msgspec.Raw | UnsetType = UNSET
 
 
+class _Context(msgspec.Struct):
+    """Where the chain was when the node answered."""
+
+    slot: msgspec.Raw = wire.NULL
+
+
 class _Accounts(msgspec.Struct):
     value: list[msgspec.Raw]
+    context: msgspec.Raw = wire.NULL
 
 
 class _Account(msgspec.Struct):
@@ -56,6 +63,7 @@ class _Lamports(msgspec.Struct):
 
 class _Supply(msgspec.Struct):
     value: _Lamports
+    context: msgspec.Raw = wire.NULL
 
 
 _ENVELOPE: Final = Decoder(_Envelope)
@@ -63,6 +71,7 @@ _ERROR: Final[Decoder[_Error | str | None]] = Decoder(_Error | str | None)
 _ACCOUNTS: Final = Decoder(_Accounts)
 _ACCOUNT: Final[Decoder[_Account | None]] = Decoder(_Account | None)
 _SUPPLY: Final = Decoder(_Supply)
+_CONTEXT: Final = Decoder(_Context)
 
 
 class SolanaRpc:
@@ -93,17 +102,18 @@ def parse_supplies(
 
     Raises SchemaError when the answer has another shape or length, UpstreamError when it is a JSON-RPC error.
     """
-    raws = wire.decode(_ACCOUNTS, _result(body)).value
+    answer = wire.decode(_ACCOUNTS, _result(body))
+    raws, slot = answer.value, _slot(answer.context)
     if len(raws) != len(mints):
         raise SchemaError(f"{len(raws)} accounts for {len(mints)} mints")
     supplies: dict[Mint, ChainSupply | None] = {}
     unreadable = 0
     for mint, raw in zip(mints, raws, strict=True):
         try:
-            supplies[mint] = _supply(raw, received)
+            supplies[mint] = _supply(raw, received, slot)
         except SchemaError:
             unreadable += 1
-    return Parsed(supplies, unreadable)
+    return Parsed(supplies, unreadable, slot)
 
 
 def parse_sol_supply(body: bytes, received: Instant) -> Parsed[ChainSupply]:
@@ -111,11 +121,20 @@ def parse_sol_supply(body: bytes, received: Instant) -> Parsed[ChainSupply]:
 
     Raises SchemaError for another shape or figures that cannot be, UpstreamError when it is a JSON-RPC error.
     """
-    lamports = wire.decode(_SUPPLY, _result(body)).value
+    answer = wire.decode(_SUPPLY, _result(body))
+    lamports, slot = answer.value, _slot(answer.context)
     total, circulating = _sol(lamports.total), _sol(lamports.circulating)
     if circulating > total:
         raise SchemaError("more SOL circulates than there is")
-    return Parsed(ChainSupply(received=received, total=total, circulating=circulating))
+    supply = ChainSupply(
+        received=received, total=total, circulating=circulating, decimals=_SOL_DECIMALS, slot=slot
+    )
+    return Parsed(supply, slot=slot)
+
+
+def _slot(context: msgspec.Raw) -> int | None:
+    known = wire.optional(_CONTEXT, context)
+    return None if known is None else wire.slot(known.slot)
 
 
 def _request(method: str, *params: object) -> dict[str, object]:
@@ -143,9 +162,9 @@ def _outcome(code: str) -> Outcome:
     return "http_4xx" if code in _CLIENT_ERRORS else "http_5xx"
 
 
-def _supply(raw: msgspec.Raw, received: Instant) -> ChainSupply | None:
+def _supply(raw: msgspec.Raw, received: Instant, slot: int | None) -> ChainSupply | None:
     account = wire.decode(_ACCOUNT, raw)
-    return None if account is None else read_supply(account.owner, _data(account), received)
+    return None if account is None else read_supply(account.owner, _data(account), received, slot=slot)
 
 
 def _data(account: _Account) -> bytes:

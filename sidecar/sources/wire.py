@@ -25,8 +25,14 @@ MAX_ROWS: Final = 1000
 _MAX_EXPONENT: Final = 40
 _MAX_DIGITS: Final = 400
 _SYMBOL_CHARS: Final = 32
+_PERCENT: Final = 100
+_SLOTS: Final = 2**63
+_BYTE: Final = 256
 _REASON_CHARS: Final = 200
 _ROWS: Final = Decoder(list[Raw])
+_WHOLE: Final[Decoder[int | None]] = Decoder(int | None)
+NULL: Final = Raw(b"null")
+"""What stands for a field that is absent and is read by `optional`."""
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -42,6 +48,14 @@ def decode(decoder: Decoder[T], data: bytes | Raw) -> T:
         return decoder.decode(data)
     except (ValueError, RecursionError) as error:
         raise SchemaError(str(error)[:_REASON_CHARS]) from error
+
+
+def optional(decoder: Decoder[T], data: Raw) -> T | None:
+    """Decode what a row is good without: anything that does not fit the type is None, which is unknown."""
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def rows(data: bytes | Raw) -> list[Raw]:
@@ -95,6 +109,26 @@ def liquidity(number: Number) -> Decimal | None:
     """Return a liquidity, 0 included (a drained pool); a negative one says nothing."""
     said = figure(number)
     return None if said is None or said < 0 else said
+
+
+def ratio(percent: Number) -> Decimal | None:
+    """Return percent as a ratio; a price cannot fall by more than all of it."""
+    said = figure(percent)
+    return None if said is None or said < -_PERCENT else said / _PERCENT
+
+
+def slot(data: Raw) -> int | None:
+    """Return a slot; what is no positive whole number says nothing."""
+    return _within(1, _SLOTS, optional(_WHOLE, data))
+
+
+def decimals(data: Raw) -> int | None:
+    """Return how many decimals a mint has, a byte; anything else says nothing."""
+    return _within(0, _BYTE, optional(_WHOLE, data))
+
+
+def _within(least: int, below: int, number: int | None) -> int | None:
+    return number if number is not None and least <= number < below else None
 
 
 def total_supply(number: Number) -> Decimal | None:

@@ -40,10 +40,11 @@ async def test_the_market_cap_of_a_bridged_stablecoin_is_global(market: Market, 
 
 async def test_a_price_of_zero_is_said_like_any_other(market: Market, upstreams: Upstreams) -> None:
     market.set_liquidity(BONK, 9000.0)
+    market.set_price(SOL, 150.0)
     market.set_source_price("dexscreener", BONK, 0)
     [pair] = await upstreams.pairs([BONK])
     assert float(pair["priceUsd"]) == 0
-    assert pair["liquidity"] == {"usd": 9000.0, "base": 0, "quote": 4500.0}
+    assert pair["liquidity"] == {"usd": 9000.0, "base": 0, "quote": 30.0}
 
 
 async def test_unknown_mints_are_left_out_and_the_order_is_not_the_order_asked(upstreams: Upstreams) -> None:

@@ -24,7 +24,8 @@ def pair(
         "quoteToken": {"address": quote, "name": "Other", "symbol": "OTH"},
         "priceNative": "0.004",
         "priceUsd": price,
-        "priceChange": {},
+        "priceChange": {"h24": -2.5},
+        "volume": {"h24": 508326.67, "h6": 1},
         "liquidity": {"usd": usd, "base": 3000, "quote": 1100},
         "fdv": 77,
         "marketCap": 7700,
@@ -48,9 +49,51 @@ def test_a_pair_becomes_a_quote_of_its_base_token() -> None:
         received=RECEIVED,
         price_usd=Decimal("0.5"),
         liquidity_usd=Decimal("2500.5"),
+        claimed_liquidity_usd=Decimal("2500.5"),
+        unit="unknown",
         symbol="ALF",
+        volume_24h_usd=Decimal("508326.67"),
+        price_change_24h=Decimal("-0.025"),
     )
     assert (parsed.value, parsed.unreadable) == ({ALPHA: quote}, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [
+        ({"usd": 2_156_806_791, "base": 2_156_811_170, "quote": 11.38}, "22.76"),
+        ({"usd": 9000, "base": 1, "quote": 4000}, "8000"),
+        ({"usd": 9000, "base": 1, "quote": "6000"}, "9000"),
+        ({"usd": 9000, "quote": 0}, "0"),
+        ({"usd": 9000, "quote": None}, "9000"),
+        ({"usd": 9000}, "9000"),
+        ({"usd": None, "quote": 50}, None),
+        ({"usd": 9000, "quote": -1}, "9000"),
+    ],
+)
+def test_liquidity_is_what_the_quote_side_is_worth_twice_and_no_more_than_the_pair_says(
+    said: dict[str, Any], counted: str | None
+) -> None:
+    quote = parse(pair(price="1.0", priceNative="1.0", liquidity=said)).value[ALPHA]
+    assert quote.liquidity_usd == (None if counted is None else Decimal(counted))
+
+
+def test_the_quote_side_is_priced_by_the_pair_itself() -> None:
+    quote = parse(pair(price="0.5", priceNative="0.004", liquidity={"usd": 9000, "quote": 10})).value[ALPHA]
+    assert quote.liquidity_usd == 2 * 10 * Decimal(125)
+
+
+@pytest.mark.parametrize("native", [None, "0", "-1", "NaN", "1e-60", "abc", {}])
+def test_without_a_native_price_the_quote_side_counts_for_nothing_and_the_pairs_own_figure_stands(
+    native: object,
+) -> None:
+    assert parse(pair(priceNative=native, usd=9000)).value[ALPHA].liquidity_usd == Decimal(9000)
+
+
+@pytest.mark.parametrize("odd", [None, [], "x", {"h24": "much"}, {"h24": None}, {}])
+def test_an_odd_volume_or_change_is_unknown_and_spoils_nothing(odd: object) -> None:
+    quote = parse(pair(volume=odd, priceChange=odd)).value[ALPHA]
+    assert (quote.price_usd, quote.volume_24h_usd, quote.price_change_24h) == (Decimal("0.5"), None, None)
 
 
 def test_the_legacy_object_is_read_like_the_bare_list() -> None:

@@ -62,9 +62,20 @@ def test_a_row_becomes_a_quote_and_its_market_cap_is_not_read() -> None:
         received=RECEIVED,
         price_usd=Decimal("0.25"),
         liquidity_usd=Decimal("41000.125"),
+        claimed_liquidity_usd=Decimal("41000.125"),
+        unit="raw",
         symbol="ALF",
+        decimals=6,
         total_supply=Decimal("1000.5"),
+        trusted=False,
+        volume_24h_usd=Decimal("1.0"),
     )
+
+
+@pytest.mark.parametrize("odd", [None, [], "x", {"h24": "much"}, {}])
+def test_odd_decimals_or_volume_are_unknown_and_spoil_nothing(odd: object) -> None:
+    quote = quote_of(token(decimals=odd, volume_usd=odd))
+    assert (quote.price_usd, quote.decimals, quote.volume_24h_usd) == (Decimal("0.25"), None, None)
 
 
 def test_strings_of_many_digits_stay_exact() -> None:
@@ -74,9 +85,17 @@ def test_strings_of_many_digits_stay_exact() -> None:
 
 
 def test_null_figures_are_unknown() -> None:
-    quote = quote_of(token(price_usd=None, total_reserve_in_usd=None, normalized_total_supply=None, symbol=None))
+    figures = ("price_usd", "total_reserve_in_usd", "normalized_total_supply", "symbol", "decimals", "volume_usd")
+    unknown: dict[str, Any] = dict.fromkeys(figures)
+    quote = quote_of(token(**unknown))
     assert quote == Quote(
-        source="geckoterminal", mint=ALPHA, received=RECEIVED, price_usd=None, liquidity_usd=None
+        source="geckoterminal",
+        mint=ALPHA,
+        received=RECEIVED,
+        price_usd=None,
+        liquidity_usd=None,
+        unit="raw",
+        trusted=False,
     )
 
 
@@ -94,12 +113,12 @@ def test_what_is_wrapped_is_not_the_supply_of_sol() -> None:
         ([pool("p", JUNK, ALPHA)], False),
         ([pool("p", ALPHA, JUNK), pool("q", ALPHA, WRAPPED_SOL)], True),
         ([pool("p", ALPHA, JUNK), pool("q", JUNK, ALPHA)], False),
-        ([pool("another token's", ALPHA, JUNK)], True),
-        ([], True),
-        (None, True),
+        ([pool("another token's", ALPHA, USDC)], False),
+        ([], False),
+        (None, False),
     ],
 )
-def test_liquidity_is_trusted_unless_every_known_top_pool_is_against_junk(
+def test_liquidity_is_trusted_where_a_known_top_pool_is_against_a_trusted_token(
     pools: list[object] | None, *, trusted: bool
 ) -> None:
     assert quote_of(token(pools=["p", "q"]), included=pools).trusted is trusted
@@ -163,7 +182,7 @@ def test_an_unreadable_row_is_counted_and_the_others_are_used(bad: object) -> No
 def test_an_unreadable_pool_is_counted_and_the_quotes_are_used() -> None:
     body = {"data": [token(pools=["p"])], "included": [{"id": "p", "relationships": {}}]}
     parsed = parse_quotes(WANTED, encode(body), RECEIVED)
-    assert (parsed.value[ALPHA].trusted, parsed.unreadable) == (True, 1)
+    assert (parsed.value[ALPHA].price_usd, parsed.unreadable) == (Decimal("0.25"), 1)
 
 
 @pytest.mark.parametrize(

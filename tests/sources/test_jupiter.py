@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sidecar.errors import SchemaError
-from sidecar.models import Priority, Quote
+from sidecar.models import Parsed, Priority, Quote
 from sidecar.sources.jupiter import Jupiter, parse_quotes, parse_trending
 from tests.sources.helpers import ALPHA, BETA, DEEP, GAMMA, JUNK, RECEIVED, FakeUpstream, encode
 
@@ -24,6 +24,8 @@ def row(mint: str = ALPHA, **changes: Any) -> dict[str, Any]:
         "fdv": 2.0,
         "usdPrice": 0.25,
         "priceBlockId": 448000000,
+        "isVerified": True,
+        "stats24h": {"priceChange": 4.5, "buyVolume": 1000.25, "sellVolume": 500, "numBuys": 3},
         "liquidity": 52000.75,
         "organicScore": 71.5,
         "audit": {"mintAuthorityDisabled": True},
@@ -39,11 +41,31 @@ def test_a_row_becomes_a_quote() -> None:
         received=RECEIVED,
         price_usd=Decimal("0.25"),
         liquidity_usd=Decimal("52000.75"),
+        price_slot=448000000,
         symbol="ALF",
+        decimals=6,
         total_supply=Decimal("1000.25"),
         circulating_supply=Decimal("600.5"),
+        volume_24h_usd=Decimal("1500.25"),
+        price_change_24h=Decimal("0.045"),
+        verified=True,
     )
-    assert (parsed.value, parsed.unreadable) == ({ALPHA: quote}, 0)
+    assert parsed == Parsed({ALPHA: quote}, 0, slot=448000000)
+
+
+def test_the_slot_of_an_answer_is_the_newest_of_the_wanted_rows() -> None:
+    rows = [row(), row(BETA, priceBlockId=448000900), row(JUNK, priceBlockId=2**60)]
+    assert parse_quotes(WANTED, encode(rows), RECEIVED).slot == 448000900
+
+
+@pytest.mark.parametrize("odd", [None, [], "x", -1, 2**70, 1.5, {"priceChange": "much"}])
+def test_odd_extras_are_unknown_and_spoil_nothing(odd: object) -> None:
+    extras: dict[str, Any] = dict.fromkeys(("decimals", "priceBlockId", "isVerified", "stats24h"), odd)
+    parsed = parse_quotes(WANTED, encode([row(**extras)]), RECEIVED)
+    quote = parsed.value[ALPHA]
+    assert (parsed.unreadable, parsed.slot, quote.price_usd) == (0, None, Decimal("0.25"))
+    assert (quote.decimals, quote.price_slot, quote.volume_24h_usd, quote.price_change_24h) == (None,) * 4
+    assert quote.verified is False
 
 
 def test_figures_keep_every_digit_of_the_answer() -> None:
@@ -55,11 +77,15 @@ def test_figures_keep_every_digit_of_the_answer() -> None:
 
 def test_what_a_row_does_not_say_is_unknown() -> None:
     quote = parse_quotes(WANTED, encode([{"id": ALPHA}]), RECEIVED).value[ALPHA]
-    assert quote == Quote(source="jupiter", mint=ALPHA, received=RECEIVED, price_usd=None, liquidity_usd=None)
+    assert quote == Quote(
+        source="jupiter", mint=ALPHA, received=RECEIVED, price_usd=None, liquidity_usd=None, verified=False
+    )
 
 
 def test_null_is_what_absent_is() -> None:
-    nulls = dict.fromkeys(("symbol", "usdPrice", "liquidity", "circSupply", "totalSupply"))
+    figures = ("symbol", "usdPrice", "liquidity", "circSupply", "totalSupply")
+    extras = ("decimals", "priceBlockId", "isVerified", "stats24h")
+    nulls = dict.fromkeys((*figures, *extras))
     parsed = parse_quotes(WANTED, encode([row() | nulls]), RECEIVED)
     assert parsed == parse_quotes(WANTED, encode([{"id": ALPHA}]), RECEIVED)
 

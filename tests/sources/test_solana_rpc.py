@@ -25,10 +25,20 @@ def test_accounts_are_read_in_the_order_of_the_request() -> None:
     parsed = parse_supplies(MINTS, encode(answer(accounts)), RECEIVED)
     totals = {mint: supply and str(supply.total) for mint, supply in parsed.value.items()}
     assert (totals, parsed.unreadable) == ({ALPHA: "1.5", BETA: None, GAMMA: "1234.567890"}, 0)
+    slots = [supply and (supply.decimals, supply.slot) for supply in parsed.value.values()]
+    assert (slots, parsed.slot) == ([(1, 410000000), None, (6, 410000000)], 410000000)
     third = parsed.value[GAMMA]
     assert third is not None
     assert third.scaled is not None
     assert third.scaled.at(RECEIVED.unix) == 2
+
+
+@pytest.mark.parametrize("context", [None, {}, 7, {"slot": None}, {"slot": "x"}, {"slot": -5}])
+def test_an_answer_without_a_slot_is_read_all_the_same(context: object) -> None:
+    body = answer([account()])
+    body["result"]["context"] = context
+    parsed = parse_supplies([ALPHA], encode(body), RECEIVED)
+    assert (parsed.value[ALPHA] is None, parsed.slot) == (False, None)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +130,11 @@ def lamports(total: object, circulating: object) -> bytes:
 def test_the_supply_of_sol_is_exact(total: object) -> None:
     parsed = parse_sol_supply(lamports(total, 583_094_795_000_000_001), RECEIVED)
     assert parsed.value == ChainSupply(
-        received=RECEIVED, total=Decimal("631122767.123456789"), circulating=Decimal("583094795.000000001")
+        received=RECEIVED,
+        total=Decimal("631122767.123456789"),
+        circulating=Decimal("583094795.000000001"),
+        decimals=9,
+        slot=410000000,
     )
 
 

@@ -10,8 +10,10 @@ from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving, with_api
 
 FIELDS: Final = [
     *("mint", "symbol", "price_usd", "market_cap_usd", "basis", "fdv_usd", "circulating_supply", "total_supply"),
-    *("liquidity_usd", "confidence", "source", "supply_source", "circulating_source", "timestamp", "volatility"),
-    *("uncertainty", "age_seconds", "stale", "cached"),
+    *("liquidity_usd", "confidence", "source", "supply_source", "circulating_source", "timestamp"),
+    *("confidence_reasons", "sources_agreeing", "price_spread", "price_slot", "supply_slot"),
+    *("volume_24h_usd", "price_change_24h", "verified", "volatility", "uncertainty"),
+    *("age_seconds", "stale", "cached"),
 ]
 
 
@@ -42,6 +44,14 @@ async def test_a_token_has_every_field_of_the_contract_with_the_figures_of_the_m
         "supply_source": "solana_rpc",
         "circulating_source": "jupiter",
         "timestamp": UNIX_START,
+        "confidence_reasons": [],
+        "sources_agreeing": None,
+        "price_spread": None,
+        "price_slot": None,
+        "supply_slot": None,
+        "volume_24h_usd": None,
+        "price_change_24h": None,
+        "verified": None,
         "volatility": None,
         "uncertainty": None,
         "age_seconds": 0.0,
