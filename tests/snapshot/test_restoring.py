@@ -219,14 +219,14 @@ async def test_what_does_not_fit_the_limit_is_left_out_least_wanted_first(path: 
     async with life(settings) as one:
         one.hold(A)
         one.engine.tracked_changed()
-        for mint in nobodys(140, first=10):
+        for mint in nobodys(180, first=10):
             one.hold(mint)
-        one.snapshots.max_bytes = 60_000
+        one.snapshots.max_bytes = 100_000
         assert await one.snapshots.save()
-        assert 40_000 < len(read(path, 60_000)) <= 60_000
+        assert 50_000 < len(read(path, 100_000)) <= 100_000
     async with next_life(settings) as two:
         assert two.age(A) == 0.0
-        assert 60 <= len(two.engine.cache) < 141
+        assert 90 <= len(two.engine.cache) < 181
 
 
 async def content_of_one(path: Path) -> list[bytes]:

@@ -9,7 +9,7 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from sidecar import errors
-from sidecar.models import Basis, Confidence, MarketCap
+from sidecar.models import Basis, Confidence, ConfidenceReason, MarketCap
 from sidecar.runtime.version import __version__
 from sidecar.web.api import create_api
 from sidecar.web.middleware import _HTTP_PROBLEMS
@@ -95,6 +95,7 @@ def test_its_words_are_those_of_the_code() -> None:
 
     assert token["basis"]["enum"] == list(get_args(Basis))
     assert token["confidence"]["enum"] == list(get_args(Confidence))
+    assert token["confidence_reasons"]["items"]["enum"] == list(get_args(ConfidenceReason))
     assert set(failure["properties"]["code"]["enum"]) == per_mint
     assert set(token) == set(MarketCap.__struct_fields__) >= set(SCHEMAS["Token"]["required"])
 
