@@ -66,6 +66,12 @@ class Priority(IntEnum):
     MISS = 0
     POPULAR = 1
     TRACKED = 2
+    EARLY = 3
+
+    @property
+    def waits(self) -> bool:
+        """Whether such a call may wait for its turn: a miss is asked elsewhere, an early one need not be."""
+        return self in {Priority.POPULAR, Priority.TRACKED}
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,7 +1,7 @@
 """What is held in memory, by mint: bounded, with tracked tokens out of the reach of everybody else."""
 
 from collections.abc import Callable, Iterator
-from math import sqrt
+from math import inf, sqrt
 from typing import Generic, TypeVar
 
 import msgspec
@@ -121,6 +121,12 @@ class Entry(msgspec.Struct, eq=False, gc=False):
         """Return the standard error of the market cap at an age, as a ratio; None where it is unknown."""
         variance = self.variance
         return None if variance is None else sqrt(self.fresh_squared + variance * age_seconds)
+
+    def certain_for(self, target: float) -> float:
+        """Return the age at which the uncertainty passes a target and most of it is what a refresh takes away."""
+        if not self.variance:
+            return inf
+        return max(target**2 - self.fresh_squared, self.fresh_squared) / self.variance
 
 
 class MarketCapCache:

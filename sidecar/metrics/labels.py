@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 from sidecar import errors
 
 LookupResult = Literal["hit", "stale", "miss", "not_priced", "invalid", "rejected", "error"]
-LoopName = Literal["popular", "tracked", "trending", "stats", "miss"]
+LoopName = Literal["popular", "tracked", "trending", "stats", "miss", "early"]
 RefreshOutcome = Literal["updated", "not_priced", "failed"]
 EvictionReason = Literal["expired", "capacity", "delisted", "not_priced"]
 RefusalReason = Literal[

@@ -21,8 +21,12 @@ FEWEST_CHANGES: Final = 5
 """Nothing is told before so many changes have been seen."""
 OUTLIER_FACTOR: Final = 16.0
 """A squared change counts at most so many times what was to be expected of it: four standard deviations."""
-LONGEST_OUTLIER_RUN: Final = 2
-"""A glitch is two outliers in a row, up and back; one more is what the price really does, and counts whole."""
+USUAL_VARIANCE: Final = 1e-7
+"""Per second: 1.9 % over an hour. What is to be expected of a token at least, when it comes to outliers."""
+SUSPICION_AN_OUTLIER: Final = 4
+MOST_SUSPICION: Final = 12
+SUSPICION_OF_A_GLITCH: Final = 8
+"""A glitch is two outliers in a row, up and back. A third within a dozen changes is what the price really does."""
 LONGEST_CHANGE_SECONDS: Final = 600.0
 """A change over a longer time weighs no more than one over so long: no single one decides after a long pause."""
 SMALLEST_VARIANCE: Final = 1e-8 / 3600.0
@@ -45,8 +49,8 @@ class PriceMotion(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Of the log price, per second; None before `FEWEST_CHANGES`."""
     weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """How much of a long history's weight `variance` rests on, 0 to 1."""
-    outliers: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    """How many of the newest changes, in a row, were outliers."""
+    suspicion: Annotated[int, Meta(ge=0, le=12)] = 0
+    """Rises with each outlier and falls with each other change."""
 
 
 def observe(motion: PriceMotion | None, source: str, price: Decimal, received: Instant) -> PriceMotion:
@@ -84,7 +88,7 @@ def _learn(motion: PriceMotion, seconds: float, rate: float) -> PriceMotion:
     first = (*motion.first, (seconds, rate))
     if len(first) < FEWEST_CHANGES:
         return msgspec.structs.replace(motion, first=first)
-    most = OUTLIER_FACTOR * max(SMALLEST_VARIANCE, median(rate for _, rate in first))
+    most = OUTLIER_FACTOR * max(USUAL_VARIANCE, median(rate for _, rate in first))
     mean = weight = 0.0
     for each_seconds, each_rate in first:
         mean, weight = _blend(mean, weight, each_seconds, min(each_rate, most))
@@ -92,11 +96,12 @@ def _learn(motion: PriceMotion, seconds: float, rate: float) -> PriceMotion:
 
 
 def _follow(motion: PriceMotion, mean: float, seconds: float, rate: float) -> PriceMotion:
-    most = OUTLIER_FACTOR * max(SMALLEST_VARIANCE, mean)
-    outliers = motion.outliers + 1 if rate > most else 0
-    believed = rate if outliers > LONGEST_OUTLIER_RUN else min(rate, most)
+    most = OUTLIER_FACTOR * max(USUAL_VARIANCE, mean)
+    suspicion = motion.suspicion + (SUSPICION_AN_OUTLIER if rate > most else -1)
+    believed = rate if suspicion > SUSPICION_OF_A_GLITCH else min(rate, most)
     mean, weight = _blend(mean, motion.weight, seconds, believed)
-    return msgspec.structs.replace(motion, variance=mean, weight=weight, outliers=outliers)
+    suspicion = min(max(suspicion, 0), MOST_SUSPICION)
+    return msgspec.structs.replace(motion, variance=mean, weight=weight, suspicion=suspicion)
 
 
 def _blend(mean: float, weight: float, seconds: float, rate: float) -> tuple[float, float]:

@@ -149,13 +149,13 @@ class Batch:
         return self._publisher.value(mint).kind in {"unpriced", "suspect"}
 
     def _is_available(self, source: PriceSource) -> bool:
-        """Pass over a source whose circuit is open or, for a miss, which has no budget now."""
+        """Pass over a source whose circuit is open or, for who does not wait, which has no budget now."""
         upstream = self._context.upstreams[source.name]
         retry_in = upstream.breaker.retry_in()
         reason: NotAskedError | None = None
         if retry_in:
             reason = NotAskedError(source.name, "circuit", retry_in)
-        elif self._lane is Priority.MISS and (delay := upstream.budget.delay(self._lane)):
+        elif not self._lane.waits and (delay := upstream.budget.delay(self._lane)):
             reason = NotAskedError(source.name, "budget", delay)
         if reason is not None:
             self._answers.record_failure(source, (*self.core, *self._top_up), reason)

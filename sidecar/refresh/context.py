@@ -31,6 +31,8 @@ class RefreshContext(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule
     tracker: Tracker
     policy: Policy
+    target_uncertainty: float | None
+    """`refresh.target_uncertainty`."""
     clock: Clock
     metrics: Metrics
     symbols: dict[Mint, str]

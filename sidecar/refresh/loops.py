@@ -33,13 +33,14 @@ def step_limit_seconds(settings: Settings) -> float:
 class Loop:
     """Repeats `step` every `interval` seconds, counted from one start to the next; `wake` starts it sooner.
 
-    `step` returns whether it succeeded; it may raise, which is logged and ends only that step.
+    `step` returns whether it succeeded, None when there was nothing to do, which is not measured. It may raise,
+    which is logged and ends only that step.
     """
 
     def __init__(
         self,
         name: LoopName,
-        step: Callable[[], Awaitable[bool]],
+        step: Callable[[], Awaitable[bool]] | Callable[[], Awaitable[bool | None]],
         interval: Callable[[], float],
         *,
         clock: Clock,
@@ -86,7 +87,7 @@ class Loop:
     async def run_once(self) -> None:
         """Do one step, measured; an exception is logged with its traceback the first time in a row."""
         started, self.last_run_unix = self._clock.monotonic(), self._clock.time()
-        succeeded = False
+        succeeded: bool | None = False
         try:
             succeeded = await self._step()
         except Exception:
@@ -97,7 +98,8 @@ class Loop:
             self._failing = False
         finally:
             self.last_seconds = self._clock.monotonic() - started
-            self._metrics.refresh_duration.labels(self.name).observe(self.last_seconds)
+            if succeeded is not None:
+                self._metrics.refresh_duration.labels(self.name).observe(self.last_seconds)
         if succeeded:
             self.last_success_unix = self._clock.time()
             self._metrics.refresh_last_success.labels(self.name).set(self.last_success_unix)

@@ -1,6 +1,7 @@
 """What comes of what a round has heard: a value is published, held, doubted or dropped, and who waits is told."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -79,7 +80,8 @@ class ResultPublisher:
             self._resolve(mint, unpriced, "not_priced")
         else:
             self._let_verdict_lapse(mint)
-            self._context.schedule.failed(mint, has_value=self._context.cache.get(mint) is not None)
+            if self._loop != "early":  # its interval is not over
+                self._context.schedule.failed(mint, has_value=self._context.cache.get(mint) is not None)
             self._resolve(mint, self._failure(mint), "failed")
 
     def _let_verdict_lapse(self, mint: Mint) -> None:
@@ -148,7 +150,14 @@ class ResultPublisher:
         if result.kind == "held":
             context.schedule.held(mint)
         else:
-            context.schedule.refreshed(mint)
+            context.schedule.refreshed(mint, certain_for=self._certain_for(mint))
+
+    def _certain_for(self, mint: Mint) -> float:
+        """Return in how many seconds the uncertainty will pass `refresh.target_uncertainty`."""
+        entry, target = self._context.cache.get(mint), self._context.target_uncertainty
+        if entry is None or target is None:
+            return math.inf
+        return entry.certain_for(target) - (self._context.clock.monotonic() - entry.received)
 
     def _explanation(self, mint: Mint, result: Valuation) -> tuple[QuoteExplanation, ...]:
         """Explain a value, at most one row for each source; who was not heard keeps the row of before."""

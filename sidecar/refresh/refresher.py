@@ -55,8 +55,10 @@ class Refresher:
         self._background: set[asyncio.Task[None]] = set()
         self._stopped = False
 
-    async def refresh(self, mints: Sequence[Mint], *, priority: Priority, loop: LoopName) -> Report:
-        """Refresh these mints and wait for what comes of it; batches with room take along who is due next.
+    async def refresh(
+        self, mints: Sequence[Mint], *, priority: Priority, loop: LoopName, top_up: Sequence[Mint] = ()
+    ) -> Report:
+        """Refresh these mints and wait for what comes of it; batches with room take along `top_up`, then others.
 
         Thousands are begun a few rounds at a time, and for `LONGEST_REFRESH_SECONDS`: who is left then stays due.
         """
@@ -69,7 +71,7 @@ class Refresher:
             chunk = fresh[start : start + BATCH_MINTS]
             futures += [self._batches[mint].settled[mint] for mint in chunk if mint in self._batches]
             if core := [mint for mint in chunk if mint not in self._batches]:
-                futures += self._start_background(core, mints, priority, loop)
+                futures += self._start_background(core, mints, priority, loop, top_up)
                 await asyncio.sleep(0)  # a hundred rounds begun in one go would keep requests waiting
         results = await _results(futures)
         failed = sum(result is not None and not isinstance(result, NotPricedError) for result in results)
@@ -172,10 +174,15 @@ class Refresher:
     # Rounds
 
     def _start_background(
-        self, core: Sequence[Mint], others: Sequence[Mint], priority: Priority, loop: LoopName
+        self,
+        core: Sequence[Mint],
+        others: Sequence[Mint],
+        priority: Priority,
+        loop: LoopName,
+        first: Sequence[Mint],
     ) -> Iterable[Future]:
-        """Start a round; its free places go to who is due next and not among `others`."""
-        top_up = self._top_up(core, excluded=others)
+        """Start a round; its free places go to `first`, then to who is due next and not among `others`."""
+        top_up = self._top_up(core, first, excluded={*others, *self._batches})
         settled = {mint: _new_future() for mint in core}
         task = self._start(Batch(self._context, settled, priority=priority, loop=loop, top_up=top_up))
         self._background.add(task)
@@ -188,13 +195,14 @@ class Refresher:
             await asyncio.wait(self._background, return_when=asyncio.FIRST_COMPLETED)
         return self._context.clock.monotonic() - began < LONGEST_REFRESH_SECONDS
 
-    def _top_up(self, core: Sequence[Mint], excluded: Iterable[Mint]) -> list[Mint]:
+    def _top_up(self, core: Sequence[Mint], first: Sequence[Mint], excluded: set[Mint]) -> list[Mint]:
         """Fill the free places of the first source that can be asked."""
         sources = zip(self._context.sources, self._upstreams, strict=True)
         able = (source for source, upstream in sources if not upstream.breaker.retry_in())
-        first = next(able, self._context.sources[0])
-        package = -len(core) % first.batch_size
-        return self._context.schedule.soonest(package, {*excluded, *self._batches}) if package else []
+        source = next(able, self._context.sources[0])
+        room = -len(core) % source.batch_size
+        chosen = [mint for mint in first if mint not in excluded][:room]
+        return chosen + self._context.schedule.soonest(room - len(chosen), excluded.union(chosen))
 
     def _start(self, batch: Batch) -> asyncio.Task[None]:
         for mint, future in batch.settled.items():

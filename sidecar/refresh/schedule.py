@@ -1,5 +1,6 @@
 """When each tracked mint is to be refreshed next."""
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterable
 from heapq import nsmallest
@@ -25,20 +26,23 @@ class Schedule:
         self._interval_seconds = interval_seconds
         self._clock = clock
         self._due: dict[Mint, float] = {}
+        self._certain_until: dict[Mint, float] = {}
 
     def keep(self, tracked: Collection[Mint], received: Callable[[Mint], float | None]) -> None:
         """Follow the tracked set: a newcomer is due an interval after `received`, now without a value."""
         old = self._due
         self._due = {mint: old[mint] if mint in old else self._first_due(received(mint)) for mint in tracked}
+        self._certain_until = {mint: until for mint, until in self._certain_until.items() if mint in self._due}
 
     def _first_due(self, received: float | None) -> float:
         if received is None:
             return self._clock.monotonic()
         return received + self._interval_seconds * (1 - JITTER)
 
-    def refreshed(self, mint: Mint) -> None:
-        """Set the next time after an answer, priced or not."""
+    def refreshed(self, mint: Mint, *, certain_for: float = math.inf) -> None:
+        """Set the next time after an answer, priced or not; `certain_for`: when an early one is called for."""
         self._set(mint, self._interval_seconds * random.uniform(1 - JITTER, 1))
+        self._set_certain(mint, certain_for)
 
     def failed(self, mint: Mint, *, has_value: bool) -> None:
         """Try again sooner than after an answer, and sooner still while there is nothing to serve."""
@@ -51,6 +55,24 @@ class Schedule:
     def _set(self, mint: Mint, seconds: float) -> None:
         if mint in self._due:
             self._due[mint] = self._clock.monotonic() + seconds
+
+    def tried_early(self, mints: Iterable[Mint]) -> None:
+        """Put off the next early refresh of these, for if this one fails."""
+        for mint in mints:
+            self._set_certain(mint, RETRY_SECONDS)
+
+    def _set_certain(self, mint: Mint, seconds: float) -> None:
+        if mint in self._due:
+            self._certain_until[mint] = self._clock.monotonic() + seconds
+
+    def next_uncertain_in(self) -> float:
+        """Return in how many seconds the next mint is among the `uncertain`; 0 while one is, inf without any."""
+        return max(0.0, min(self._certain_until.values(), default=math.inf) - self._clock.monotonic())
+
+    def uncertain(self) -> set[Mint]:
+        """Return the mints that an early refresh would do good, whether they are asked for or not."""
+        now = self._clock.monotonic()
+        return {mint for mint, until in self._certain_until.items() if until <= now}
 
     def due(self) -> set[Mint]:
         """Return the mints due now, and those due soon; nothing while nobody is due now."""

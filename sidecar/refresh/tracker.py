@@ -223,6 +223,11 @@ class Tracker:
         demand = self._demand(mint) if mint in self.mints else None
         return 0 if demand is None else demand.total(self._clock.monotonic())
 
+    def was_requested(self, mint: Mint, within_seconds: float) -> bool:
+        """Return whether a tracked mint was asked for within the last seconds."""
+        demand = self._demand(mint) if mint in self.mints else None
+        return bool(demand and demand.recent and self._clock.monotonic() - demand.recent[-1] <= within_seconds)
+
     def by_demand(self) -> list[Mint]:
         """All tracked mints, the most requested first."""
         return sorted(self.mints, key=lambda mint: (-self.requests(mint), mint))

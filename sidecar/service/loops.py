@@ -1,4 +1,4 @@
-"""The four loops of a service: which step is done how often."""
+"""The loops of a service: which step is done how often."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,7 +30,9 @@ def build_loops(
         Loop("tracked", steps.tracked, lambda: _until_next_due(engine), **tools),
         Loop("stats", steps.stats, lambda: refresh.stats_seconds, **tools),
     )
-    return {loop.name: loop for loop in loops}
+    early = Loop("early", engine.early.step, engine.early.next_in, **tools)
+    is_early_on = refresh.target_uncertainty is not None and refresh.early_share > 0
+    return {loop.name: loop for loop in (*loops, *[early] * is_early_on)}
 
 
 def _until_next_due(engine: Engine) -> float:

@@ -17,6 +17,7 @@ from sidecar.pricing.supply import REMEMBERED_SECONDS
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.backoff import OmissionBackoff
 from sidecar.refresh.context import RefreshContext
+from sidecar.refresh.early import EarlyRefresh
 from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.supplies import SupplyReader
@@ -83,7 +84,9 @@ class Engine:
         self.schedule = Schedule(refresh.tracked_seconds, clock)
         self.publisher = Publisher(self.cache)
         self.symbols = {token.mint: token.symbol for token in settings.popular}
-        self.refresher = Refresher(self._context(), deadline_seconds=settings.api.deadline_seconds)
+        context = self._context()
+        self.refresher = Refresher(context, deadline_seconds=settings.api.deadline_seconds)
+        self.early = EarlyRefresh(context, self.refresher)
         self.tracked_changed()
 
     @property
@@ -132,7 +135,8 @@ class Engine:
         source: SourceSettings = getattr(self.settings.sources, name)
         jupiter = self.settings.sources.jupiter
         has_key = name == "jupiter" and bool(jupiter.api_key)
-        budget = Budget(effective_rpm(name, source, has_key=has_key), self.clock)
+        rpm, share = effective_rpm(name, source, has_key=has_key), self.settings.refresh.early_share
+        budget = Budget(rpm, self.clock, early_share=share)
         key = JupiterKey(jupiter, budget=budget, clock=self.clock, learn=self._redactor.learn)
         return Upstream(
             name,
@@ -173,6 +177,7 @@ class Engine:
             schedule=self.schedule,
             tracker=self.tracker,
             policy=_policy(settings),
+            target_uncertainty=settings.refresh.target_uncertainty,
             clock=self.clock,
             metrics=self.metrics,
             symbols=self.symbols,

@@ -15,6 +15,8 @@ MINUTE_SECONDS: Final = 60.1
 """A tenth of a second longer than the promise: what counts is when calls arrive, not when they leave."""
 FIRST_BACKOFF_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 60.0
+NO_EARLY_SECONDS: Final = 600.0
+"""How long an upstream that refused a call is not asked earlier than it must be."""
 
 _KEPT_FOR_OTHERS = 5
 _PRIORITY_STEP_SECONDS = 0.01
@@ -24,15 +26,18 @@ class Budget:
     """The sliding windows of one source: rpm calls in any 60 s, a sixth of it in any 10 s.
 
     One slot in five is kept for misses, and one for background work: a flood of misses does not keep the
-    wanted tokens from being refreshed. What an upstream says of itself (429, rate-limit headers) only tightens
-    this.
+    wanted tokens from being refreshed. Early refreshes may take `early_share` of all, at even distances, of what
+    other background work leaves. What an upstream says of itself (429, rate-limit headers) only tightens this.
     """
 
-    def __init__(self, requests_per_minute: int, clock: Clock) -> None:
+    def __init__(self, requests_per_minute: int, clock: Clock, *, early_share: float = 0.0) -> None:
         self._clock = clock
         self._begun: deque[float] = deque(maxlen=requests_per_minute)
         self._misses: deque[float] = deque(maxlen=requests_per_minute)
         self._background: deque[float] = deque(maxlen=requests_per_minute)
+        self._early: deque[float] = deque(maxlen=requests_per_minute)
+        self._early_share = early_share
+        self._no_early_until = 0.0
         self._blocked_until = 0.0
         self._refusals = 0
         self._backing_off_until = 0.0
@@ -53,26 +58,39 @@ class Budget:
             self._begun = deque(self._begun, maxlen=requests_per_minute)
             self._misses = deque(self._misses, maxlen=requests_per_minute)
             self._background = deque(self._background, maxlen=requests_per_minute)
+            self._early = deque(self._early, maxlen=requests_per_minute)
 
     def _limits(self, priority: Priority) -> Iterator[tuple[deque[float], int, float]]:
         """Yield what holds a lane back: calls begun, and how many of them there may be in how many seconds."""
         minute = self.requests_per_minute
+        kept = 2 if priority is Priority.EARLY else 1  # slots in five
         for limit, window in ((max(1, minute // 6), BURST_SECONDS), (minute, MINUTE_SECONDS)):
             yield self._begun, limit, window
-            yield self._own(priority), limit - limit // _KEPT_FOR_OTHERS, window
+            yield self._own(priority), limit - kept * (limit // _KEPT_FOR_OTHERS), window
+        if priority is Priority.EARLY:
+            yield self._early, self._early_limit, MINUTE_SECONDS
+            yield self._early, max(1, self._early_limit // 6), BURST_SECONDS
+
+    @property
+    def _early_limit(self) -> int:
+        return int(self.requests_per_minute * self._early_share + 1e-9)  # 0.29 of 100 are 29
 
     def _own(self, priority: Priority) -> deque[float]:
         return self._misses if priority is Priority.MISS else self._background
 
     def delay(self, priority: Priority) -> float:
         """Seconds until a call of this lane may begin; 0 means now."""
+        if priority is Priority.EARLY and not self._early_limit:
+            return NO_EARLY_SECONDS
         now = self._clock.monotonic()
         free = max(_free_at(*limit) for limit in self._limits(priority))
-        return max(0.0, free - now, self._blocked_until - now)
+        forbidden = self._no_early_until if priority is Priority.EARLY else 0.0
+        return max(0.0, free - now, self._blocked_until - now, forbidden - now)
 
     def begin(self, priority: Priority) -> None:
         """Record a call that begins now."""
-        for begun in (self._begun, self._own(priority)):
+        early = [self._early] if priority is Priority.EARLY else []
+        for begun in (self._begun, self._own(priority), *early):
             begun.append(self._clock.monotonic())
 
     def free_slots(self, priority: Priority, within_seconds: float) -> int:
@@ -104,6 +122,7 @@ class Budget:
         """
         self.block(retry_after or 0.0)
         now = self._clock.monotonic()
+        self._no_early_until = now + NO_EARLY_SECONDS
         if now < self._backing_off_until:
             return
         backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._refusals)

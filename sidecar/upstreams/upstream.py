@@ -135,7 +135,7 @@ class Upstream:
     @asynccontextmanager
     async def _turn(self, priority: Priority) -> AsyncIterator[None]:
         """Hold a concurrency slot, with a budget slot taken at the moment the call begins."""
-        most = 0.0 if priority is Priority.MISS else LONGEST_BACKGROUND_WAIT_SECONDS
+        most = LONGEST_BACKGROUND_WAIT_SECONDS if priority.waits else 0.0
         while True:
             self._check_circuit()
             began = self._clock.monotonic()

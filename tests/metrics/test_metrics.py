@@ -21,7 +21,7 @@ UNCERTAINTY: Final = "0.0025 0.005 0.01 0.02 0.05 0.1 0.25 0.5 +Inf"
 AGE: Final = "1.0 5.0 15.0 30.0 60.0 120.0 300.0 360.0 600.0 900.0 1200.0 1800.0 3600.0 +Inf"
 SOURCES: Final = {"jupiter", "dexscreener", "geckoterminal", "solana_rpc"}
 OUTCOMES: Final = {"ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large"}
-LOOPS: Final = {"popular", "tracked", "trending", "stats", "miss"}
+LOOPS: Final = {"popular", "tracked", "trending", "stats", "miss", "early"}
 REASONS: Final = {"not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply"}
 
 

@@ -116,7 +116,14 @@ def test_a_token_that_wakes_up_is_believed_from_the_third_outlier_on() -> None:
     awake = learnt((0.02 * number for number in range(1, 11)), calm, start=101 * MINUTE)
     assert sigma(awake) > 50 * sigma(calm)
     once = learnt([0.02, 0.0], calm, start=101 * MINUTE)
-    assert sigma(once) < 1.5 * sigma(calm)
+    assert sigma(once) < 0.02
+
+
+def test_a_token_that_trades_now_and_then_is_as_volatile_as_its_trades() -> None:
+    trades, log_prices = [0.0, 0.0, 0.0, 0.0, 0.03], [0.0]
+    for number in range(200):
+        log_prices.append(log_prices[-1] + trades[number % 5] * (-1) ** (number // 5))
+    assert sigma(learnt(log_prices)) == pytest.approx(0.03 * math.sqrt(60 / 5), rel=0.1)
 
 
 def test_a_stablecoin_that_never_moves_has_a_small_volatility_and_not_none() -> None:

@@ -1,5 +1,6 @@
 """When a tracked token is due (design, how it refreshes, 2 and 4)."""
 
+import math
 import random
 
 import pytest
@@ -121,3 +122,33 @@ def test_the_soonest_ride_along_first_and_who_is_in_the_batch_does_not() -> None
     assert due.soonest(2, []) == [TWO, THREE]
     assert due.soonest(3, [TWO]) == [THREE, ONE]
     assert due.soonest(0, []) == []
+
+
+def test_a_mint_is_uncertain_from_the_time_that_its_refresh_told_and_not_before() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE, TWO, THREE, received=clock.monotonic())
+    due.refreshed(ONE, certain_for=40.0)
+    due.refreshed(TWO)
+    assert (due.uncertain(), due.next_uncertain_in()) == (set(), 40.0)
+    clock.advance(40)
+    assert (due.uncertain(), due.next_uncertain_in()) == ({ONE}, 0.0)
+    due.refreshed(ONE, certain_for=50.0)
+    assert (due.uncertain(), due.next_uncertain_in()) == (set(), 50.0)
+
+
+def test_a_mint_tried_early_is_put_off_and_its_interval_is_not() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE, received=clock.monotonic())
+    due.refreshed(ONE, certain_for=0.0)
+    due.tried_early([ONE, TWO])
+    assert (due.uncertain(), due.next_uncertain_in(), due.next_due_in()) == (set(), 30.0, 300.0)
+
+
+def test_what_is_no_longer_tracked_is_not_uncertain_either() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE, received=clock.monotonic())
+    due.refreshed(ONE, certain_for=0.0)
+    due.refreshed(TWO, certain_for=0.0)
+    assert due.uncertain() == {ONE}
+    due.keep((TWO,), lambda _: None)
+    assert (due.uncertain(), due.next_uncertain_in()) == (set(), math.inf)

@@ -292,7 +292,7 @@ async def test_with_the_built_in_list_there_is_nothing_to_reload() -> None:
     async with running() as rig:
         assert await rig.service.reload()
         assert {task.get_name() for task in rig.service._tasks} == {
-            *("loop:popular", "loop:tracked", "loop:trending", "loop:stats", "lag")
+            *("loop:popular", "loop:tracked", "loop:trending", "loop:stats", "loop:early", "lag")
         }
 
 

@@ -90,7 +90,7 @@ def known_facts(at: Instant) -> TokenState:
             received=at,
             variance=2.7777777777777777e-07,
             weight=0.9876543210987654,
-            outliers=2,
+            suspicion=12,
         ),
     )
 

@@ -12,7 +12,7 @@ from sidecar.models import Priority
 from sidecar.upstreams.budget import Budget, ConcurrencyLimit
 from tests.clock import FakeClock
 
-MISS, POPULAR, TRACKED = Priority.MISS, Priority.POPULAR, Priority.TRACKED
+MISS, POPULAR, TRACKED, EARLY = Priority
 BACKGROUND: Final = (POPULAR, TRACKED)
 
 
@@ -25,9 +25,9 @@ async def calm() -> None:
 class Calls(Budget):
     """A budget on a clock of its own."""
 
-    def __init__(self, requests_per_minute: int = 30) -> None:
+    def __init__(self, requests_per_minute: int = 30, *, early_share: float = 0.0) -> None:
         self.clock: Final = FakeClock()
-        super().__init__(requests_per_minute, self.clock)
+        super().__init__(requests_per_minute, self.clock, early_share=early_share)
 
     def burst(self, *lanes: Priority) -> int:
         """Begin calls of these lanes in turn while one may begin now; return how many did."""
@@ -289,12 +289,12 @@ def test_a_lower_limit_counts_what_was_begun_and_a_higher_one_too() -> None:
 
 def test_free_slots_are_what_could_begin_now_or_soon() -> None:
     calls = Calls()
-    assert [calls.free_slots(priority, 0.0) for priority in Priority] == [4, 4, 4]
+    assert [calls.free_slots(priority, 0.0) for priority in Priority] == [4, 4, 4, 0]
     calls.begin_times(POPULAR, 3)
     calls.clock.advance(9.5)
     calls.begin(POPULAR)
-    assert [calls.free_slots(priority, 0.0) for priority in Priority] == [1, 0, 0]
-    assert [calls.free_slots(priority, 1.0) for priority in Priority] == [4, 3, 3]
+    assert [calls.free_slots(priority, 0.0) for priority in Priority] == [1, 0, 0, 0]
+    assert [calls.free_slots(priority, 1.0) for priority in Priority] == [4, 3, 3, 0]
 
 
 def test_there_are_no_free_slots_during_a_block_and_never_less_than_none() -> None:
@@ -405,3 +405,50 @@ async def test_slots_given_up_while_waiting_or_held_are_free_again() -> None:
     assert await calls.start("jupiter", MISS, 9) == 2
     assert await calls.start("dexscreener", MISS, 9) == 4
     await calls.end("")
+
+
+# Early refreshes
+
+
+def early_times(calls: Calls, seconds: int) -> list[int]:
+    """Look once a second whether an early call may begin, and begin it; return in which seconds one did."""
+    times = []
+    for second in range(seconds):
+        if not calls.delay(EARLY):
+            calls.begin(EARLY)
+            times.append(second)
+        calls.clock.advance(1)
+    return times
+
+
+def test_early_calls_take_their_share_at_even_distances() -> None:
+    assert early_times(Calls(early_share=0.2), 60) == [0, 11, 22, 33, 44, 55]
+    assert early_times(Calls(5, early_share=0.2), 130) == [0, 61, 122]
+    assert Calls(300, early_share=0.2).burst(EARLY) == 10
+
+
+@pytest.mark.parametrize(("rpm", "share"), [(30, 0.0), (4, 0.2)])
+def test_without_a_share_that_makes_a_call_there_is_none(rpm: int, share: float) -> None:
+    calls = Calls(rpm, early_share=share)
+    assert (calls.delay(EARLY), calls.free_slots(EARLY, 0.0)) == (600.0, 0)
+
+
+def test_an_early_call_leaves_a_slot_for_those_that_must_be_made() -> None:
+    calls = Calls(early_share=0.8)
+    assert calls.burst(POPULAR) == 4
+    calls = Calls(early_share=0.8)
+    calls.begin_times(TRACKED, 2)
+    assert calls.burst(EARLY) == 1
+    assert calls.burst(TRACKED) == 1
+    assert calls.burst(MISS) == 1
+
+
+def test_after_a_429_there_is_no_early_call_for_ten_minutes() -> None:
+    calls = Calls(early_share=0.2)
+    calls.refused(None)
+    calls.clock.advance(599.9)
+    calls.accepted()
+    assert calls.delay(POPULAR) == 0.0
+    assert calls.delay(EARLY) == pytest.approx(0.1)
+    calls.clock.advance(0.2)
+    assert calls.delay(EARLY) == 0.0

@@ -10,7 +10,7 @@ from tests.running import WatchedMarket
 from tests.web.serving import JUP, SOL, STSOL, Site, serving
 
 SOURCE: Final = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
-LOOP: Final = ("popular", "tracked", "trending", "stats", "miss")
+LOOP: Final = ("popular", "tracked", "trending", "stats", "miss", "early")
 REFUSAL: Final = ("not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply")
 UPSTREAM: Final = ("ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large")
 ROUTES: Final = {
@@ -72,7 +72,7 @@ LABELS: Final = {
     "upstream_budget_used_ratio": {("source", one) for one in SOURCE},
     "pricing_source_info": {("source", one) for one in SOURCE if one != "solana_rpc"},
     "tokens_by_confidence": {("confidence", one) for one in ("high", "medium", "low")},
-    "refresh_interval_seconds": {("loop", one) for one in LOOP if one != "miss"},
+    "refresh_interval_seconds": {("loop", one) for one in LOOP if one not in {"miss", "early"}},
     "upstream_budget_wait_seconds_total": {("source", one) for one in SOURCE},
     "upstream_request_duration_seconds_count": {("source", one) for one in SOURCE},
     "refresh_duration_seconds_count": {("loop", one) for one in LOOP},
