@@ -1,55 +1,104 @@
-"""What a round has heard so far, by mint and source, and whom it need not ask."""
+"""What a batch asks each source for, what the sources answered, and what that makes of each mint."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
+
+import msgspec
 
 from sidecar.errors import UpstreamError
 from sidecar.models import Mint, Parsed, Quote
 from sidecar.pricing.grading import grade_quote
 from sidecar.pricing.supply import effective_supply
 from sidecar.pricing.token_state import TokenState
+from sidecar.pricing.valuation import Valuation, value
 from sidecar.refresh.backoff import Shortfall
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.aio import yielding
-from sidecar.runtime.clock import now
+from sidecar.runtime.clock import Instant, now
 from sidecar.sources import PriceSource
 
 SOURCES_OF_TOTALS: Final = frozenset({"jupiter", "geckoterminal"})
-"""Who can stand in for the chain; DexScreener tells no supply."""
+"""What can stand in for the chain; DexScreener gives no supply."""
+CIRCULATING_SECONDS: Final = 3600.0
+"""How old a circulating supply may get before it is asked for on its own account."""
+CIRCULATING: Final = "circulating supply"
+"""What stands for the source in the back-off when that was asked for, whether it was given or not."""
 
 
 class Answers:
-    """Answers and failures of one round. None as an answer: the source left the mint out."""
+    """The answers and failures of one batch, by mint and source name. None: the source left the mint out."""
 
     def __init__(self, context: RefreshContext, mints: Iterable[Mint]) -> None:
         self._context = context
         self._asked: set[tuple[str, Mint]] = set()
-        self.answers: dict[Mint, dict[str, Quote | None]] = {mint: {} for mint in mints}
-        self.failures: dict[Mint, dict[str, UpstreamError]] = {mint: {} for mint in self.answers}
+        self._before: dict[Mint, TokenState] = {}
+        self._valuations: dict[Mint, tuple[Instant | None, Valuation]] = {}
+        """With the time of the reading of the chain that each was made from."""
+        self.by_source: dict[Mint, dict[str, Quote | None]] = {mint: {} for mint in mints}
+        self.failures: dict[Mint, dict[str, UpstreamError]] = {mint: {} for mint in self.by_source}
         self.chain_failure: UpstreamError | None = None
 
-    def quotes(self, mint: Mint) -> list[Quote]:
-        """Return the quotes for a mint, in the order of sources."""
-        answers = self.answers[mint]
-        return [quote for one in self._context.sources if (quote := answers.get(one.name)) is not None]
+    # Asking
 
-    def all_answered(self, mint: Mint) -> bool:
-        """Tell whether every source has spoken of a mint, or is known to leave it out."""
-        return all(source.name in self.answers[mint] for source in self._context.sources)
+    def select(self, source: PriceSource, wanted: Sequence[Mint], top_up: Sequence[Mint]) -> list[Mint]:
+        """Return the mints to ask a source for, marked as asked; none when no call is worth it.
 
-    def all_totals_known(self, mint: Mint) -> bool:
-        """Tell whether all who could give a total supply have spoken, and reading the chain did not fail."""
-        answers = self.answers[mint]
-        return self.chain_failure is None and all(
-            source.name in answers for source in self._context.sources if source.name in SOURCES_OF_TOTALS
-        )
+        A mint that the source fell short of lately takes a free place, and so does a top-up. Where there is no
+        place for it, an omission counts as answered again.
+        """
+        wanted = [mint for mint in wanted if not self.was_asked(source, mint)]
+        paused = [mint for mint in wanted if self._is_paused(source, mint)]
+        batch = [mint for mint in wanted if mint not in set(paused)]
+        if batch:
+            free = -len(batch) % source.batch_size
+            batch += [*paused, *(mint for mint in top_up if self.may_top_up(source, mint))][:free]
+        for mint in set(paused).difference(batch):
+            if self._context.backoff.shortfall(source.name, mint) == "omitted":
+                self.by_source[mint][source.name] = None
+                self.mark_asked(source, [mint])
+        self.mark_asked(source, batch)
+        return batch
+
+    def mark_asked(self, source: PriceSource, mints: Iterable[Mint]) -> None:
+        """Note that a source is being asked."""
+        self._asked.update((source.name, mint) for mint in mints)
 
     def was_asked(self, source: PriceSource, mint: Mint) -> bool:
-        """Tell whether a source was asked for a mint in this round, or need not be."""
+        """Return whether a source was asked for a mint in this batch, or need not be."""
         return (source.name, mint) in self._asked
 
-    def is_paused(self, source: PriceSource, mint: Mint) -> bool:
-        """Tell whether not to ask for a mint alone; whose price is being served from this source is asked."""
+    def may_top_up(self, source: PriceSource, mint: Mint) -> bool:
+        """Return whether asking a source for a mint could still bring something."""
+        return not self.was_asked(source, mint) and not self._is_paused(source, mint)
+
+    def may_ask_after_all(self, source: PriceSource, mint: Mint) -> bool:
+        """Return whether a source was passed over for a mint that no other prices."""
+        if self.was_asked(source, mint) or source.name in self.failures[mint]:
+            return False
+        return self.valuation(mint).kind in {"unpriced", "suspect"}
+
+    def select_for_circulating(self, source: PriceSource, mints: Iterable[Mint]) -> list[Mint]:
+        """Return the mints whose circulating supply is unknown or old, noting that they are asked for."""
+        lacking = [mint for mint in mints if self._lacks_circulating(mint) and not self.was_asked(source, mint)]
+        for mint in lacking:
+            self._context.backoff.note(CIRCULATING, mint, "omitted")
+        return lacking
+
+    def _lacks_circulating(self, mint: Mint) -> bool:
+        state = self._context.token_states.get(mint)
+        known = state.circulating if state else None
+        if known and self._context.clock.monotonic() - known.received.monotonic < CIRCULATING_SECONDS:
+            return False
+        return self._context.backoff.shortfall(CIRCULATING, mint) is None
+
+    def compared_at(self, mint: Mint) -> float:
+        """Return the monotonic time of a mint's last comparison, minus infinity without one."""
+        state = self._context.token_states.get(mint)
+        return state.comparison.compared.monotonic if state and state.comparison else -math.inf
+
+    def _is_paused(self, source: PriceSource, mint: Mint) -> bool:
+        """Return whether not to ask for a mint alone; the source of the price being served is asked."""
         shortfall = self._context.backoff.shortfall(source.name, mint)
         if shortfall is None:
             return False
@@ -58,35 +107,24 @@ class Answers:
             return shortfall == "omitted"
         return entry.cap.source != source.name
 
-    def may_top_up(self, source: PriceSource, mint: Mint) -> bool:
-        """Tell whether asking a source for a mint could still bring something."""
-        return not self.was_asked(source, mint) and not self.is_paused(source, mint)
-
-    def mark_asked(self, source: PriceSource, mints: Iterable[Mint]) -> None:
-        """Note that a source is being asked."""
-        self._asked.update((source.name, mint) for mint in mints)
-
-    def reuse_omission(self, source: PriceSource, mint: Mint) -> None:
-        """Take the last answer of a source that left the mint out for an answer of now, where it did."""
-        if self._context.backoff.shortfall(source.name, mint) == "omitted":
-            self.answers[mint][source.name] = None
-            self.mark_asked(source, [mint])
+    # Recording
 
     async def record(self, source: PriceSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
-        """Take an answer. A mint that is missing from one with unreadable rows counts as failed."""
+        """Record an answer. A mint that is missing from one with unreadable rows counts as failed."""
         unreadable = UpstreamError(source.name, "schema", "its row could not be read")
         async for mint in yielding(mints):
             quote = answer.value.get(mint)
             if quote is None and answer.unreadable:
                 self.failures[mint][source.name] = unreadable
                 continue
-            self.answers[mint][source.name] = quote
+            self.by_source[mint][source.name] = quote
+            self._valuations.pop(mint, None)
             self._context.backoff.note(source.name, mint, self._shortfall(mint, quote))
 
-    def record_failure(self, source: PriceSource, mints: Iterable[Mint], error: UpstreamError) -> None:
-        """Take a failure."""
+    def record_failure(self, source: str, mints: Iterable[Mint], error: UpstreamError) -> None:
+        """Record a failure."""
         for mint in mints:
-            self.failures[mint][source.name] = error
+            self.failures[mint][source] = error
 
     def _shortfall(self, mint: Mint, quote: Quote | None) -> Shortfall | None:
         if quote is None or quote.price_usd is None:
@@ -94,3 +132,44 @@ class Answers:
         state = self._context.token_states.get(mint) or TokenState()
         supply = effective_supply(state, now(self._context.clock))
         return None if grade_quote(quote, supply, self._context.policy).grade == "good" else "thin"
+
+    # Valuing
+
+    def valuation(self, mint: Mint) -> Valuation:
+        """Return what the answers make of a mint: computed once, until there is a new quote or supply.
+
+        It starts from what was known before the batch, so that one more quote does not count the others twice.
+        """
+        context = self._context
+        current = context.token_states.get(mint) or TokenState()
+        known = self._valuations.get(mint)
+        if known is not None and known[0] is current.chain_answered:
+            return known[1]
+        before = self._before.setdefault(mint, current)
+        result = value(
+            mint,
+            self.quotes(mint),
+            msgspec.structs.replace(before, chain=current.chain, chain_answered=current.chain_answered),
+            now=now(context.clock),
+            policy=context.policy,
+            symbol=context.symbols.get(mint),
+            has_value=context.cache.get(mint) is not None,
+        )
+        self._valuations[mint] = (current.chain_answered, result)
+        return result
+
+    def quotes(self, mint: Mint) -> list[Quote]:
+        """Return the quotes for a mint, in the order of sources."""
+        answers = self.by_source[mint]
+        return [quote for one in self._context.sources if (quote := answers.get(one.name)) is not None]
+
+    def all_answered(self, mint: Mint) -> bool:
+        """Return whether every source has answered for a mint, or is known to leave it out."""
+        return all(source.name in self.by_source[mint] for source in self._context.sources)
+
+    def all_totals_known(self, mint: Mint) -> bool:
+        """Return whether every source of total supplies has answered, and reading the chain did not fail."""
+        answers = self.by_source[mint]
+        return self.chain_failure is None and all(
+            source.name in answers for source in self._context.sources if source.name in SOURCES_OF_TOTALS
+        )

@@ -1,8 +1,7 @@
-"""What every refresh works with: sources, memory, schedule, policy."""
+"""What every refresh works with. The engine (`service/wiring.py`) is one."""
 
 from collections.abc import Mapping, Sequence
-
-import msgspec
+from typing import Protocol
 
 from sidecar.cache.cache import MarketCapCache
 from sidecar.cache.publisher import Publisher
@@ -18,10 +17,11 @@ from sidecar.sources import PriceSource
 from sidecar.upstreams.upstream import Upstream
 
 
-class RefreshContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What every round works with."""
+class RefreshContext(Protocol):
+    """The parts of the engine that a batch uses."""
 
     sources: Sequence[PriceSource]
+    """In the order of `pricing.sources`."""
     upstreams: Mapping[str, Upstream]
     supplies: SupplyReader
     backoff: OmissionBackoff

@@ -13,6 +13,7 @@ from sidecar.config.settings import Settings
 from sidecar.metrics.labels import LoopName
 from sidecar.metrics.metrics import Metrics
 from sidecar.refresh.schedule import JITTER
+from sidecar.runtime.aio import race
 from sidecar.runtime.clock import Clock
 
 STEP_LIMIT_SECONDS: Final = 120.0
@@ -105,11 +106,7 @@ class Loop:
             self._metrics.refresh_last_success.labels(self.name).set(self.last_success_unix)
 
     async def _rest(self, seconds: float) -> None:
-        sleep = asyncio.create_task(self._clock.sleep(seconds))
-        wake = asyncio.create_task(self._wake.wait())
         try:
-            await asyncio.wait({sleep, wake}, return_when=asyncio.FIRST_COMPLETED)
+            await race(self._clock.sleep(seconds), self._wake.wait())
         finally:
-            sleep.cancel()
-            wake.cancel()
             self._wake.clear()

@@ -1,4 +1,4 @@
-"""What comes of what a round has heard: a value is published, held, doubted or dropped, and who waits is told."""
+"""Makes the outcome of a batch public: a value is published, held, doubted or dropped, and every waiter told."""
 
 import asyncio
 import math
@@ -17,8 +17,7 @@ from sidecar.errors import (
 )
 from sidecar.metrics.labels import LoopName, RefreshOutcome
 from sidecar.models import Mint
-from sidecar.pricing.token_state import TokenState
-from sidecar.pricing.valuation import QuoteExplanation, Valuation, value, verdict_stands
+from sidecar.pricing.valuation import QuoteExplanation, Valuation, verdict_stands
 from sidecar.refresh.answers import Answers
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.clock import now
@@ -30,45 +29,28 @@ FetchResult = McSidecarError | None
 
 
 class ResultPublisher:
-    """The outcome of one round, mint by mint. Settling again with more answers starts from the same facts."""
+    """The outcome of one batch, mint by mint. A mint may be settled again when more answers have come."""
 
     def __init__(
         self,
         context: RefreshContext,
         answers: Answers,
-        settled: Mapping[Mint, asyncio.Future[FetchResult]],
+        results: Mapping[Mint, asyncio.Future[FetchResult]],
         loop: LoopName,
     ) -> None:
         self._context = context
         self._answers = answers
-        self._settled = settled
+        self._results = results
         self._loop = loop
-        self._before: dict[Mint, TokenState] = {}
         self._counted: set[tuple[Mint, str, str]] = set()
         self._updated_top_up: set[Mint] = set()
 
-    def value(self, mint: Mint) -> Valuation:
-        """Value a mint from what has been heard."""
-        context = self._context
-        current = context.token_states.get(mint) or TokenState()
-        before = self._before.setdefault(mint, current)
-        state = msgspec.structs.replace(before, chain=current.chain, chain_answered=current.chain_answered)
-        return value(
-            mint,
-            self._answers.quotes(mint),
-            state,
-            now=now(context.clock),
-            policy=context.policy,
-            symbol=context.symbols.get(mint),
-            has_value=context.cache.get(mint) is not None,
-        )
-
     def settle(self, mint: Mint, *, pending: bool) -> None:
-        """Settle a mint that the round is for, if it can be; `pending`: an answer for it is still to come."""
+        """Settle a mint that the batch is for, if it can be; `pending`: an answer for it is still to come."""
         if self._is_outdated(mint):
             self._resolve(mint, None, "updated")
             return
-        result = self.value(mint)
+        result = self._answers.valuation(mint)
         if result.kind in {"priced", "held"}:
             self._publish(mint, result)
             self._resolve(mint, None, "updated")
@@ -82,7 +64,7 @@ class ResultPublisher:
             self._let_verdict_lapse(mint)
             if self._loop != "early":  # its interval is not over
                 self._context.schedule.failed(mint, has_value=self._context.cache.get(mint) is not None)
-            self._resolve(mint, self._failure(mint), "failed")
+            self._resolve(mint, failure(self._answers, mint), "failed")
 
     def _let_verdict_lapse(self, mint: Mint) -> None:
         """Serve a value that cannot be refreshed at most at medium once its comparison no longer counts."""
@@ -94,14 +76,14 @@ class ResultPublisher:
             self._context.publisher.publish(Entry(cap, entry.received, entry.explanation))
 
     def publish_top_up(self, mint: Mint) -> None:
-        """Publish what riding along brought, where nobody else need be asked for it."""
+        """Publish a mint that took a free place, unless another source would have to be asked to be sure of it."""
         if (
-            not any(self._answers.answers[mint].values())
+            not any(self._answers.by_source[mint].values())
             or self._is_outdated(mint)
             or not self._asked_its_source(mint)
         ):
             return
-        result = self.value(mint)
+        result = self._answers.valuation(mint)
         if not (result.conclusive or result.jump) and self._could_ask_more(mint):
             return
         if result.kind in {"priced", "held"}:
@@ -111,25 +93,27 @@ class ResultPublisher:
             self._publish(mint, result)
 
     def _asked_its_source(self, mint: Mint) -> bool:
-        """Tell whether the source behind a fresh value was asked too: riding along with another moves nobody."""
+        """Return whether the source behind a fresh value was asked too: a top-up changes no token's source."""
         entry = self._context.cache.get(mint)
         if entry is None or self._context.clock.monotonic() - entry.received > self._context.policy.fresh_seconds:
             return True
-        return entry.cap.source in self._answers.answers[mint] or entry.cap.source in self._answers.failures[mint]
+        return (
+            entry.cap.source in self._answers.by_source[mint] or entry.cap.source in self._answers.failures[mint]
+        )
 
     def _could_ask_more(self, mint: Mint) -> bool:
         return any(self._answers.may_top_up(source, mint) for source in self._context.sources)
 
     def _is_outdated(self, mint: Mint) -> bool:
-        """Tell whether what is in memory is newer than all that this round has heard."""
+        """Return whether what is in memory is newer than every answer of this batch."""
         entry = self._context.cache.get(mint)
         newest = max(
-            (quote.received.monotonic for quote in self._answers.answers[mint].values() if quote), default=None
+            (quote.received.monotonic for quote in self._answers.by_source[mint].values() if quote), default=None
         )
         return entry is not None and newest is not None and entry.received > newest
 
     def _all_answered(self, mint: Mint, result: Valuation) -> bool:
-        """Tell a real answer from a failure (design 4.10): every source that should know has spoken."""
+        """Return whether every source that should know has answered: then no price is an answer (design 4.10)."""
         if result.lacks_supply:
             return self._context.supplies.has_answered(mint) and self._answers.all_totals_known(mint)
         return self._answers.all_answered(mint)
@@ -141,14 +125,16 @@ class ResultPublisher:
         if result.kind == "unpriced":
             context.publisher.publish_unpriced(mint, result.reason)
         elif result.cap is not None and result.received is not None:
-            context.publisher.publish(
-                Entry(result.cap, result.received.monotonic, self._explanation(mint, result))
-            )
+            rows = explain(context, self._answers, mint, result)
+            context.publisher.publish(Entry(result.cap, result.received.monotonic, rows))
         elif (entry := context.cache.get(mint)) is not None:
             cap = msgspec.structs.replace(entry.cap, confidence="low")
-            context.publisher.publish(Entry(cap, entry.received, self._explanation(mint, result)))
+            rows = explain(context, self._answers, mint, result)
+            context.publisher.publish(Entry(cap, entry.received, rows))
         if result.kind == "held":
             context.schedule.held(mint)
+        elif result.kind == "suspect":
+            context.schedule.doubted(mint)
         else:
             context.schedule.refreshed(mint, certain_for=self._certain_for(mint))
 
@@ -159,59 +145,10 @@ class ResultPublisher:
             return math.inf
         return entry.certain_for(target) - (self._context.clock.monotonic() - entry.received)
 
-    def _explanation(self, mint: Mint, result: Valuation) -> tuple[QuoteExplanation, ...]:
-        """Explain a value, at most one row for each source; who was not heard keeps the row of before."""
-        entry = self._context.cache.get(mint)
-        before = {row.source: row for row in entry.explanation} if entry else {}
-        heard = {row.source: row for row in result.explanation}
-        names = (source.name for source in self._context.sources)
-        rows = (heard.get(name) or self._unanswered_row(mint, name, before.get(name), result) for name in names)
-        return tuple(row for row in rows if row is not None)
-
-    def _unanswered_row(
-        self, mint: Mint, source: str, before: QuoteExplanation | None, result: Valuation
-    ) -> QuoteExplanation | None:
-        """Say why there is no new quote of a source; None for one never asked."""
-        if before is not None and before.taken and result.cap is None:
-            return before  # The value of before is served on, and this is its price.
-        if source in self._answers.answers[mint]:
-            reason = "left out"
-        elif error := self._answers.failures[mint].get(source):
-            reason = error.detail
-        elif before is not None:
-            reason = "not asked since"
-        else:
-            return None
-        if before is not None:
-            return msgspec.structs.replace(before, taken=False, reason=reason)
-        missed = self._context.clock.monotonic()
-        return QuoteExplanation(
-            source=source,
-            price_usd=None,
-            liquidity_usd=None,
-            received_monotonic=missed,
-            taken=False,
-            reason=reason,
-        )
-
-    def _resolve(self, mint: Mint, settled: FetchResult, outcome: RefreshOutcome) -> None:
-        if not self._settled[mint].done():
-            self._settled[mint].set_result(settled)
+    def _resolve(self, mint: Mint, result: FetchResult, outcome: RefreshOutcome) -> None:
+        if not self._results[mint].done():
+            self._results[mint].set_result(result)
             self._count_token(outcome)
-
-    def _failure(self, mint: Mint) -> McSidecarError:
-        """Say why nobody could answer: 429 when no source had budget, 503 otherwise."""
-        errors = list(self._answers.failures[mint].values())
-        out_of_budget = [isinstance(error, NotAskedError) and error.reason == "budget" for error in errors]
-        overloaded = len(errors) == len(self._context.sources) and all(out_of_budget)
-        if self._answers.chain_failure is not None:
-            errors.append(self._answers.chain_failure)
-        detail = "; ".join(map(str, errors)) or "the supply of SOL could not be read"
-        waits = [error.retry_after or RETRY_AFTER_SECONDS for error in errors]
-        retry_after = min(waits, default=RETRY_AFTER_SECONDS)
-        if overloaded:
-            return OverloadedError(detail, retry_after=retry_after)
-        return UpstreamUnavailableError(detail, retry_after=retry_after)
 
     def _count_token(self, outcome: RefreshOutcome) -> None:
         self._context.metrics.refresh_tokens.labels(self._loop, outcome).inc()
@@ -221,3 +158,57 @@ class ResultPublisher:
             if (mint, source, reason) not in self._counted:
                 self._counted.add((mint, source, reason))
                 self._context.metrics.rejected_quotes.labels(source, reason).inc()
+
+
+def explain(
+    context: RefreshContext, answers: Answers, mint: Mint, result: Valuation
+) -> tuple[QuoteExplanation, ...]:
+    """Explain a value, at most one row for each source; a source that gave no quote keeps its row of before."""
+    entry = context.cache.get(mint)
+    before = {row.source: row for row in entry.explanation} if entry else {}
+    rows = {row.source: row for row in result.explanation}
+    for source in context.sources:
+        if source.name in rows:
+            continue
+        last = before.get(source.name)
+        if last is not None and last.taken and result.cap is None:
+            rows[source.name] = last  # The value of before is served on, and this is its price.
+        elif reason := _why_no_quote(answers, mint, source.name, asked_before=last is not None):
+            rows[source.name] = _row_without_quote(source.name, reason, last, context.clock.monotonic())
+    return tuple(rows[source.name] for source in context.sources if source.name in rows)
+
+
+def _why_no_quote(answers: Answers, mint: Mint, source: str, *, asked_before: bool) -> str | None:
+    """Return why there is no new quote of a source; None for one never asked."""
+    if source in answers.by_source[mint]:
+        return "left out"
+    if error := answers.failures[mint].get(source):
+        return error.detail
+    return "not asked since" if asked_before else None
+
+
+def _row_without_quote(
+    source: str, reason: str, last: QuoteExplanation | None, monotonic: float
+) -> QuoteExplanation:
+    if last is not None:
+        return msgspec.structs.replace(last, taken=False, reason=reason)
+    return QuoteExplanation(
+        source=source,
+        price_usd=None,
+        liquidity_usd=None,
+        received_monotonic=monotonic,
+        taken=False,
+        reason=reason,
+    )
+
+
+def failure(answers: Answers, mint: Mint) -> McSidecarError:
+    """Return why there is no answer: 429 when nothing but the call budgets stood in the way, 503 otherwise."""
+    errors = list(answers.failures[mint].values())
+    if answers.chain_failure is not None:
+        errors.append(answers.chain_failure)
+    detail = "; ".join(map(str, errors)) or "the supply of SOL could not be read"
+    retry_after = min((error.retry_after or RETRY_AFTER_SECONDS for error in errors), default=RETRY_AFTER_SECONDS)
+    if errors and all(isinstance(error, NotAskedError) and error.reason == "budget" for error in errors):
+        return OverloadedError(detail, retry_after=retry_after)
+    return UpstreamUnavailableError(detail, retry_after=retry_after)

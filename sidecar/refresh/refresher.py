@@ -1,22 +1,29 @@
-"""Refreshes mints: in rounds of up to a hundred, each mint in one round at a time.
+"""Refreshes mints in batches of up to a hundred, each mint in one batch at a time.
 
-The loops refresh what is wanted; look-ups that found nothing are gathered for a moment and share rounds.
+The loops refresh what is wanted; look-ups that found nothing are gathered for a moment and share batches.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from sidecar.errors import McSidecarError, NotPricedError, OverloadedError, UpstreamUnavailableError
+from sidecar.errors import (
+    McSidecarError,
+    NotAskedError,
+    NotPricedError,
+    OverloadedError,
+    UpstreamUnavailableError,
+)
 from sidecar.metrics.labels import LoopName
 from sidecar.models import Mint, Priority
 from sidecar.refresh.batch import Batch
 from sidecar.refresh.context import RefreshContext
 from sidecar.refresh.publish import FetchResult
+from sidecar.sources import PriceSource
 
 BATCH_MINTS: Final = 100
 GATHER_SECONDS: Final = 0.005
@@ -24,7 +31,7 @@ GATHER_SECONDS: Final = 0.005
 GATHER_SCARCE_SECONDS: Final = 0.2
 """Likewise when more than half of the first source's call budget is used up."""
 MAX_BATCHES: Final = 4
-"""Background rounds under way: memory, and what the garbage collector has to look at, stay small."""
+"""Background batches under way: memory, and what the garbage collector has to look at, stay small."""
 LONGEST_REFRESH_SECONDS: Final = 60.0
 MAX_MISSES: Final = 2000
 """Misses waiting or under way; one more is refused."""
@@ -47,7 +54,7 @@ class Refresher:
     def __init__(self, context: RefreshContext, *, deadline_seconds: float) -> None:
         self._context = context
         self._deadline_seconds = deadline_seconds
-        self._upstreams = [context.upstreams[source.name] for source in context.sources]
+        self._upstreams = {source: context.upstreams[source.name] for source in context.sources}
         self._batches: dict[Mint, Batch] = {}
         self._waiting: dict[Mint, Future] = {}
         self._misses = 0
@@ -58,27 +65,27 @@ class Refresher:
     async def refresh(
         self, mints: Sequence[Mint], *, priority: Priority, loop: LoopName, top_up: Sequence[Mint] = ()
     ) -> Report:
-        """Refresh these mints and wait for what comes of it; batches with room take along `top_up`, then others.
+        """Refresh these mints and wait for what comes of it; free places go to `top_up`, then to the mints due next.
 
-        Thousands are begun a few rounds at a time, and for `LONGEST_REFRESH_SECONDS`: who is left then stays due.
+        Thousands are begun a few batches at a time, for `LONGEST_REFRESH_SECONDS`: what is left then stays due.
         """
         began = self._context.clock.monotonic()
-        futures = [self._batches[mint].settled[mint] for mint in mints if mint in self._batches]
+        futures = [self._batches[mint].results[mint] for mint in mints if mint in self._batches]
         fresh = [mint for mint in mints if mint not in self._batches]
         for start in range(0, len(fresh), BATCH_MINTS):
             if not await self._has_room(began):
                 break
             chunk = fresh[start : start + BATCH_MINTS]
-            futures += [self._batches[mint].settled[mint] for mint in chunk if mint in self._batches]
+            futures += [self._batches[mint].results[mint] for mint in chunk if mint in self._batches]
             if core := [mint for mint in chunk if mint not in self._batches]:
                 futures += self._start_background(core, mints, priority, loop, top_up)
-                await asyncio.sleep(0)  # a hundred rounds begun in one go would keep requests waiting
+                await asyncio.sleep(0)  # a hundred batches begun in one go would keep requests waiting
         results = await _results(futures)
         failed = sum(result is not None and not isinstance(result, NotPricedError) for result in results)
         return Report(refreshed=len(results) - failed, failed=failed)
 
     def ask(self, mints: Iterable[Mint]) -> dict[Mint, Future]:
-        """Fetch mints that somebody waits for. Each future gets what came of its mint, never an exception."""
+        """Fetch mints that look-ups wait for. Each future gets what came of its mint, never an exception."""
         package = min(MAX_MISSES - self._misses, self._capacity() - len(self._waiting))
         futures = {}
         refusal: McSidecarError | None = None
@@ -109,7 +116,7 @@ class Refresher:
     def _under_way(self, mint: Mint) -> Future | None:
         if (batch := self._batches.get(mint)) is not None:
             batch.expedite()
-            return batch.settled[mint]
+            return batch.results[mint]
         return self._waiting.get(mint)
 
     def _queue(self, mint: Mint) -> Future:
@@ -128,7 +135,7 @@ class Refresher:
         """How many mints the price sources can be asked for within the deadline."""
         return sum(
             source.batch_size * upstream.budget.free_slots(Priority.MISS, self._deadline_seconds / 2)
-            for source, upstream in zip(self._context.sources, self._upstreams, strict=True)
+            for source, upstream in self._upstreams.items()
             if not upstream.breaker.retry_in()
         )
 
@@ -136,30 +143,32 @@ class Refresher:
         """Say why a miss is refused at once."""
         if self._stopped:
             return _stopping()
-        retry_after = min(upstream.retry_in(Priority.MISS) for upstream in self._upstreams)
-        broken = [upstream.name for upstream in self._upstreams if upstream.breaker.retry_in()]
+        retry_after = min(upstream.retry_in(Priority.MISS) for upstream in self._upstreams.values())
+        broken = [upstream.name for upstream in self._upstreams.values() if upstream.breaker.retry_in()]
         if broken:
             detail = f"not asked, because their circuits are open: {', '.join(broken)}"
             return UpstreamUnavailableError(detail, retry_after=retry_after)
         return OverloadedError("the upstreams' call budgets are used up", retry_after=retry_after)
 
     async def _gather(self) -> None:
-        """Start rounds for the waiting misses, when their turn comes, until none is left."""
+        """Start batches for the waiting misses, when their turn comes, until none is left."""
         while self._waiting:
             await self._context.clock.sleep(self._gather_seconds())
-            if delay := min(upstream.retry_in(Priority.MISS) for upstream in self._upstreams):
-                await self._context.clock.sleep(min(delay, self._deadline_seconds))
-            batch = list(self._waiting)[:BATCH_MINTS]
-            futures = {mint: self._waiting.pop(mint) for mint in batch}
+            sources, refusals = self._able(Priority.MISS)
+            if not sources:
+                await self._context.clock.sleep(min(self._deadline_seconds, *map(_wait_of, refusals)))
+                sources, refusals = self._able(Priority.MISS)
+            first = list(self._waiting)[:BATCH_MINTS]
+            futures = {mint: self._waiting.pop(mint) for mint in first}
             for mint in futures.keys() & self._batches.keys():
                 self._batches[mint].expedite()
-                self._batches[mint].settled[mint].add_done_callback(partial(_pass_on, futures.pop(mint)))
+                self._batches[mint].results[mint].add_done_callback(partial(_pass_on, futures.pop(mint)))
             if futures:
-                self._start(Batch(self._context, futures, priority=Priority.MISS, loop="miss"))
+                self._start(futures, sources, refusals, priority=Priority.MISS, loop="miss")
                 self._spawn(self._measure(list(futures.values())))
 
     async def _measure(self, futures: Sequence[Future]) -> None:
-        """Time a round of misses until the last one is settled; what comes later nobody waits for."""
+        """Time a batch of misses until the last one is settled; no look-up waits for what comes later."""
         started, metrics = self._context.clock.monotonic(), self._context.metrics
         results = await _results(futures)
         metrics.refresh_duration.labels("miss").observe(self._context.clock.monotonic() - started)
@@ -167,11 +176,17 @@ class Refresher:
             metrics.refresh_last_success.labels("miss").set(self._context.clock.time())
 
     def _gather_seconds(self) -> float:
-        free = self._upstreams[0].budget.free_slots(Priority.MISS, 0.0)
-        is_scarce = free * 2 < max(1, self._upstreams[0].budget.requests_per_minute // 6)
+        budget = self._context.upstreams[self._context.sources[0].name].budget
+        is_scarce = budget.free_slots(Priority.MISS, 0.0) * 2 < max(1, budget.requests_per_minute // 6)
         return GATHER_SCARCE_SECONDS if is_scarce else GATHER_SECONDS
 
-    # Rounds
+    # Batches
+
+    def _able(self, priority: Priority) -> tuple[list[PriceSource], list[NotAskedError]]:
+        """Return the sources that a batch can ask now, in order, and why it cannot ask the others."""
+        refusals = {source: upstream.refusal(priority) for source, upstream in self._upstreams.items()}
+        able = [source for source, refusal in refusals.items() if refusal is None]
+        return able, [refusal for refusal in refusals.values() if refusal is not None]
 
     def _start_background(
         self,
@@ -181,36 +196,52 @@ class Refresher:
         loop: LoopName,
         first: Sequence[Mint],
     ) -> Iterable[Future]:
-        """Start a round; its free places go to `first`, then to who is due next and not among `others`."""
-        top_up = self._top_up(core, first, excluded={*others, *self._batches})
-        settled = {mint: _new_future() for mint in core}
-        task = self._start(Batch(self._context, settled, priority=priority, loop=loop, top_up=top_up))
+        """Start a batch; its free places go to `first`, then to the mints due next that are not among `others`."""
+        sources, refusals = self._able(priority)
+        room = -len(core) % sources[0].batch_size if sources else 0
+        top_up = self._top_up(room, first, excluded={*others, *self._batches})
+        results = {mint: _new_future() for mint in core}
+        task = self._start(results, sources, refusals, priority=priority, loop=loop, top_up=top_up)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        return settled.values()
+        return results.values()
+
+    def _top_up(self, room: int, first: Sequence[Mint], excluded: set[Mint]) -> list[Mint]:
+        """Fill the free places of the first source's call."""
+        chosen = [mint for mint in first if mint not in excluded][:room]
+        return chosen + self._context.schedule.soonest(room - len(chosen), excluded.union(chosen))
 
     async def _has_room(self, began: float) -> bool:
-        """Wait until one more background round may begin; False when it is too late for that."""
+        """Wait until one more background batch may begin; False when it is too late for that."""
         while len(self._background) >= MAX_BATCHES:
             await asyncio.wait(self._background, return_when=asyncio.FIRST_COMPLETED)
         return self._context.clock.monotonic() - began < LONGEST_REFRESH_SECONDS
 
-    def _top_up(self, core: Sequence[Mint], first: Sequence[Mint], excluded: set[Mint]) -> list[Mint]:
-        """Fill the free places of the first source that can be asked."""
-        sources = zip(self._context.sources, self._upstreams, strict=True)
-        able = (source for source, upstream in sources if not upstream.breaker.retry_in())
-        source = next(able, self._context.sources[0])
-        room = -len(core) % source.batch_size
-        chosen = [mint for mint in first if mint not in excluded][:room]
-        return chosen + self._context.schedule.soonest(room - len(chosen), excluded.union(chosen))
-
-    def _start(self, batch: Batch) -> asyncio.Task[None]:
-        for mint, future in batch.settled.items():
+    def _start(
+        self,
+        results: Mapping[Mint, Future],
+        sources: Sequence[PriceSource],
+        refusals: Sequence[NotAskedError],
+        *,
+        priority: Priority,
+        loop: LoopName,
+        top_up: Sequence[Mint] = (),
+    ) -> asyncio.Task[None]:
+        batch = Batch(
+            self._context,
+            results,
+            priority=priority,
+            loop=loop,
+            sources=sources,
+            not_asked=refusals,
+            top_up=top_up,
+        )
+        for mint, future in results.items():
             self._batches[mint] = batch
-            future.add_done_callback(partial(self._settled, mint))
+            future.add_done_callback(partial(self._resolved, mint))
         return self._spawn(batch.run())
 
-    def _settled(self, mint: Mint, _: Future) -> None:
+    def _resolved(self, mint: Mint, _: Future) -> None:
         self._batches.pop(mint, None)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -229,12 +260,16 @@ def _stopping() -> McSidecarError:
     return UpstreamUnavailableError("the service is stopping", retry_after=1)
 
 
+def _wait_of(refusal: NotAskedError) -> float:
+    return refusal.retry_after or 0.0
+
+
 def _new_future() -> Future:
     return asyncio.get_running_loop().create_future()
 
 
 async def _results(futures: Collection[Future]) -> list[FetchResult]:
-    """Wait for futures that others wait for too: unlike `gather`, being cancelled does not cancel them."""
+    """Wait for futures that others wait for too; unlike `gather`, being cancelled does not cancel them."""
     if futures:
         await asyncio.wait(futures)
     return [future.result() for future in futures]

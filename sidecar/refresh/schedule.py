@@ -16,7 +16,7 @@ AHEAD: Final = 0.5
 RETRY_SECONDS: Final = 30.0
 COLD_RETRY_SECONDS: Final = 5.0
 """For a mint without a value; an open circuit costs the upstream nothing."""
-HELD_SECONDS: Final = 60.0
+DOUBT_SECONDS: Final = 60.0
 
 
 class Schedule:
@@ -49,8 +49,12 @@ class Schedule:
         self._set(mint, min(RETRY_SECONDS if has_value else COLD_RETRY_SECONDS, self._interval_seconds))
 
     def held(self, mint: Mint) -> None:
-        """Look again within a minute at a price whose jump is being held."""
-        self._set(mint, min(HELD_SECONDS, self._interval_seconds) * (1 - JITTER))
+        """Look again in less than a minute at a price whose jump is being held."""
+        self._set(mint, min(DOUBT_SECONDS, self._interval_seconds) * (1 - JITTER))
+
+    def doubted(self, mint: Mint) -> None:
+        """Look again in a minute at a token that no source prices any more (design 4.10)."""
+        self._set(mint, min(DOUBT_SECONDS, self._interval_seconds))
 
     def _set(self, mint: Mint, seconds: float) -> None:
         if mint in self._due:

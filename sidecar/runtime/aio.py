@@ -1,7 +1,7 @@
 """Waiting on the service's own clock, and letting others have their turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from sidecar.runtime.clock import Clock
@@ -35,6 +35,16 @@ def coalesce(work: Callable[[], None]) -> Callable[[], None]:
     return ask
 
 
+async def race(*waits: Coroutine[Any, Any, Any], futures: Iterable[asyncio.Future[Any]] = ()) -> None:
+    """Return when the first of these is over. The coroutines are cancelled then, the futures go on."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait([*futures, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 async def wait_within(futures: Iterable[asyncio.Future[Any]], seconds: float, clock: Clock) -> None:
     """Return when all futures are done or the time is over. Neither cancels nor reads them."""
     left = {future for future in futures if not future.done()}
@@ -49,11 +59,8 @@ async def wait_within(futures: Iterable[asyncio.Future[Any]], seconds: float, cl
 
     for future in list(left):
         future.add_done_callback(one_done)
-    helpers = [asyncio.create_task(all_done.wait()), asyncio.create_task(clock.sleep(seconds))]
     try:
-        await asyncio.wait(helpers, return_when=asyncio.FIRST_COMPLETED)
+        await race(all_done.wait(), clock.sleep(seconds))
     finally:
-        for helper in helpers:
-            helper.cancel()
         for future in left:
             future.remove_done_callback(one_done)

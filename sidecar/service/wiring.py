@@ -1,5 +1,6 @@
 """Puts the refresh engine together from the settings: upstreams, sources, memory, tracker, refresher."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -16,7 +17,6 @@ from sidecar.pricing.grading import Policy
 from sidecar.pricing.supply import REMEMBERED_SECONDS
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.backoff import OmissionBackoff
-from sidecar.refresh.context import RefreshContext
 from sidecar.refresh.early import EarlyRefresh
 from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
@@ -24,7 +24,7 @@ from sidecar.refresh.supplies import SupplyReader
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock
 from sidecar.snapshot.memory import Memory
-from sidecar.sources import TrendingSource
+from sidecar.sources import PriceSource, TrendingSource
 from sidecar.sources.dexscreener import DexScreener
 from sidecar.sources.geckoterminal import GeckoTerminal
 from sidecar.sources.jupiter import Jupiter
@@ -41,7 +41,10 @@ Market = Jupiter | DexScreener | GeckoTerminal
 
 
 class Engine:
-    """Everything below the service. Built inside a running event loop; `close` ends what it opened."""
+    """Everything below the service, and the context of every refresh.
+
+    Built inside a running event loop; `close` ends what it opened.
+    """
 
     def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics, redactor: Redactor) -> None:
         self.settings = settings
@@ -52,12 +55,15 @@ class Engine:
         refresh, cache, tracking = settings.refresh, settings.cache, settings.tracking
         self._session = _session(refresh.max_concurrent)
         self._slots = ConcurrencyLimit(refresh.max_concurrent)
-        self.upstreams = {name: self._upstream(name) for name in settings.sources.__struct_fields__}
+        self.upstreams: Mapping[str, Upstream] = {
+            name: self._upstream(name) for name in settings.sources.__struct_fields__
+        }
         self.markets: dict[str, Market] = {
             "jupiter": Jupiter(self.upstreams["jupiter"]),
             "dexscreener": DexScreener(self.upstreams["dexscreener"]),
             "geckoterminal": GeckoTerminal(self.upstreams["geckoterminal"]),
         }
+        self.sources: Sequence[PriceSource] = [self.markets[name] for name in settings.pricing.sources]
         self.tracker = Tracker(
             (token.mint for token in settings.popular),
             max_tokens=tracking.max_tokens,
@@ -84,9 +90,22 @@ class Engine:
         self.schedule = Schedule(refresh.tracked_seconds, clock)
         self.publisher = Publisher(self.cache)
         self.symbols = {token.mint: token.symbol for token in settings.popular}
-        context = self._context()
-        self.refresher = Refresher(context, deadline_seconds=settings.api.deadline_seconds)
-        self.early = EarlyRefresh(context, self.refresher)
+        self.policy = _policy(settings)
+        self.backoff = OmissionBackoff(
+            first_seconds=cache.negative_seconds, max_entries=cache.max_entries, clock=clock
+        )
+        self.supplies = SupplyReader(
+            source=SolanaRpc(self.upstreams["solana_rpc"]),
+            upstream=self.upstreams["solana_rpc"],
+            token_states=self.token_states,
+            tracker=self.tracker,
+            supply_seconds=refresh.supply_seconds,
+            sol_supply_seconds=refresh.sol_supply_seconds,
+            clock=clock,
+        )
+        self.target_uncertainty = refresh.target_uncertainty
+        self.refresher = Refresher(self, deadline_seconds=settings.api.deadline_seconds)
+        self.early = EarlyRefresh(self, self.refresher)
         self.tracked_changed()
 
     @property
@@ -149,38 +168,6 @@ class Engine:
             metrics=self.metrics,
             redact=self._redactor.redact,
             credentials=key.headers if name == "jupiter" else dict,
-        )
-
-    def _context(self) -> RefreshContext:
-        settings = self.settings
-        rpc = self.upstreams["solana_rpc"]
-        return RefreshContext(
-            sources=[self.markets[name] for name in settings.pricing.sources],
-            upstreams=self.upstreams,
-            supplies=SupplyReader(
-                source=SolanaRpc(rpc),
-                upstream=rpc,
-                token_states=self.token_states,
-                tracker=self.tracker,
-                supply_seconds=settings.refresh.supply_seconds,
-                sol_supply_seconds=settings.refresh.sol_supply_seconds,
-                clock=self.clock,
-            ),
-            backoff=OmissionBackoff(
-                first_seconds=settings.cache.negative_seconds,
-                max_entries=settings.cache.max_entries,
-                clock=self.clock,
-            ),
-            token_states=self.token_states,
-            cache=self.cache,
-            publisher=self.publisher,
-            schedule=self.schedule,
-            tracker=self.tracker,
-            policy=_policy(settings),
-            target_uncertainty=settings.refresh.target_uncertainty,
-            clock=self.clock,
-            metrics=self.metrics,
-            symbols=self.symbols,
         )
 
 

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Upstream:
-    """One source's HTTP API. `key` returns the current API key; its header is `key_header`."""
+    """One source's HTTP API. `credentials` returns the headers that hold the current API key, none without."""
 
     def __init__(
         self,
@@ -91,8 +91,16 @@ class Upstream:
         body = msgspec.json.encode(payload)
         return await self._ask("POST", self._base, parse, priority, headers=headers, body=body)
 
+    def refusal(self, priority: Priority) -> NotAskedError | None:
+        """Return why a call may not begin now, None where it may, or after a wait for budget."""
+        if retry_in := self.breaker.retry_in():
+            return NotAskedError(self.name, "circuit", retry_in)
+        if not priority.waits and (delay := self.budget.delay(priority)):
+            return NotAskedError(self.name, "budget", delay)
+        return None
+
     def retry_in(self, priority: Priority) -> float:
-        """Seconds until this source may be asked by a lane; 0 means now."""
+        """Return the seconds until a call may begin; 0 means now."""
         return max(self.breaker.retry_in(), self.budget.delay(priority))
 
     async def _ask(
