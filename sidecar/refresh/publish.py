@@ -133,7 +133,7 @@ class ResultPublisher:
             context.publisher.publish(Entry(cap, entry.received, rows))
         if result.kind == "held":
             context.schedule.held(mint)
-        elif result.kind == "suspect":
+        elif result.kind == "suspect" and self._loop != "popular":  # that loop comes back within a minute anyway
             context.schedule.doubted(mint)
         else:
             context.schedule.refreshed(mint, certain_for=self._certain_for(mint))

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from sidecar.models import Mint
-from sidecar.pricing.valuation import Valuation
+from sidecar.pricing.valuation import Valuation, value
 from sidecar.refresh import answers
 from tests.running import running
 
 
 async def test_a_popular_refresh_values_each_token_once(monkeypatch: pytest.MonkeyPatch) -> None:
     valued: Counter[Mint] = Counter()
-    value = answers.value
 
     def counted(mint: Mint, *rest: Any, **options: Any) -> Valuation:
         valued[mint] += 1
