@@ -65,7 +65,7 @@ class Refresher:
     async def refresh(
         self, mints: Sequence[Mint], *, priority: Priority, loop: LoopName, top_up: Sequence[Mint] = ()
     ) -> Report:
-        """Refresh these mints and wait for what comes of it; free places go to `top_up`, then to the mints due next.
+        """Refresh these mints and wait for the outcome; free places go to `top_up`, then to the mints due next.
 
         Thousands are begun a few batches at a time, for `LONGEST_REFRESH_SECONDS`: what is left then stays due.
         """
