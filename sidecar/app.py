@@ -22,6 +22,7 @@ from sidecar.web.connections import HARD_STOP_SECONDS, Connections
 from sidecar.web.fast_path import install_fast_path
 from sidecar.web.ops import Phase, create_ops
 from sidecar.web.sockets import bind_tcp, bound_unix, close_all
+from sidecar.web.streams import Streams
 
 OPS_DRAIN_SECONDS: Final = 1.0
 OPS_MAX_CONNECTIONS: Final = 64
@@ -63,14 +64,18 @@ class Sidecar:
             operator = await self._listener(stack, routes, OPS_MAX_CONNECTIONS, OPS_DRAIN_SECONDS)
             self.ops_addresses = await _listen(operator, ops)
             unix_socket = self._settings.api.unix_socket is not None
-            routes = create_api(self.service, unix_socket=unix_socket)
+            streams = Streams(self.service)
+            routes = create_api(self.service, streams, unix_socket=unix_socket)
             most, drain = self._settings.api.max_connections, self._settings.shutdown.drain_seconds
             application = await self._listener(stack, routes, most, drain)
+            keeper = asyncio.create_task(streams.run(), name="streams")
+            stack.callback(keeper.cancel)
+            stack.callback(streams.close)
             install_fast_path(application.runner, self.service, unix_socket=unix_socket)
             self.api_addresses = await _listen(application, api)
             gc.freeze()  # what lives as long as the process need not be looked at in every collection
             self._tell_what_runs()
-            await self._until(stop)
+            await self._until(stop, keeper)
             self._phase.stopping = True
             application.winding_down = True
             log.info("stopping", extra={"linger_seconds": self._settings.shutdown.linger_seconds})
@@ -103,14 +108,14 @@ class Sidecar:
         stack.push_async_callback(connections.close, drain_seconds)
         return connections
 
-    async def _until(self, stop: asyncio.Event) -> None:
+    async def _until(self, stop: asyncio.Event, *loops: asyncio.Task[None]) -> None:
         """Wait for the stop; a loop that ends by itself ends the process, nothing runs half-alive."""
         stopped = asyncio.create_task(stop.wait())
         broken = asyncio.create_task(self.service.wait_broken())
         try:
-            await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
-            if broken.done():
-                broken.result()
+            ended, _ = await asyncio.wait({stopped, broken, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended - {stopped}:
+                task.result()
                 raise RuntimeError("a loop has come to an end")
         finally:
             stopped.cancel()

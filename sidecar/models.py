@@ -3,13 +3,13 @@
 import re
 from decimal import Decimal
 from enum import IntEnum
-from typing import Annotated, Final, Generic, Literal, NewType, TypeVar
+from typing import Annotated, Final, Generic, Literal, NamedTuple, NewType, TypeVar
 
 import base58
 import msgspec
 from msgspec import Meta
 
-from sidecar.errors import InvalidMintError
+from sidecar.errors import InvalidMintError, McSidecarError
 from sidecar.runtime.clock import Instant
 
 Mint = NewType("Mint", str)
@@ -179,3 +179,10 @@ class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
     cached: bool = True
     """False when the look-up had to wait for an upstream."""
+
+
+class BatchResult(NamedTuple):
+    """What came of several look-ups, by mint as it was asked for."""
+
+    tokens: dict[str, MarketCap]
+    errors: dict[str, McSidecarError]

@@ -19,7 +19,7 @@ SOURCES: Final = {f"sidecar.sources.{name}" for name in ("jupiter", "dexscreener
 LAYERS: Final = [
     {"runtime", "errors"},
     {"models"},
-    {"metrics", "config"},
+    {"metrics", "config", "client"},
     {"upstreams", "runtime.logs"},
     {"sources", "pricing"},
     {"cache"},

@@ -1,5 +1,6 @@
 """The one place where a refreshed market cap becomes public."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from sidecar.cache.cache import Entry, MarketCapCache
@@ -19,10 +20,15 @@ class Publisher:
     def __init__(self, cache: MarketCapCache) -> None:
         self._cache = cache
         self._listeners: list[Listener] = []
+        self._set_listeners: list[Callable[[], None]] = []
 
     def listen(self, listener: Listener) -> None:
         """Tell this listener of every change from now on."""
         self._listeners.append(listener)
+
+    def listen_to_sets(self, listener: Callable[[], None]) -> None:
+        """Tell this listener from now on when tokens have joined or left the tracked set."""
+        self._set_listeners.append(listener)
 
     def publish(self, entry: Entry) -> None:
         """Make a market cap public."""
@@ -33,6 +39,11 @@ class Publisher:
         """Make public that no source prices a mint."""
         self._cache.put_unpriced(mint, reason)
         self._tell(mint, None)
+
+    def sets_changed(self) -> None:
+        """Make public that the tracked set is another one."""
+        for listener in self._set_listeners:
+            listener()
 
     def _tell(self, mint: Mint, cap: MarketCap | None) -> None:
         for listener in self._listeners:

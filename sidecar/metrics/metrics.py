@@ -148,6 +148,7 @@ class Metrics:
         self.reload_timestamp = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the popular list was last read successfully."
         )
+        self.stream_clients = self._gauge("stream_clients", "Clients that follow tokens by /mc/stream.")
         self.event_loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop last woke a sleeper.")
 
     def declare_snapshot(self, interval_seconds: float) -> Timestamp:

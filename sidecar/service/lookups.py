@@ -76,10 +76,30 @@ class Lookups:
     def peek(self, mint: Mint) -> LookupHit | None:
         """Look into memory without counting anything."""
         entry = self._cache.get(mint)
-        if entry is None:
-            return None
+        return None if entry is None else self.as_of_now(entry)
+
+    def as_of_now(self, entry: Entry) -> LookupHit:
+        """Return how an entry out of memory is served at this moment."""
         age = self._clock.monotonic() - entry.received
         return LookupHit(entry, age, entry.uncertainty(age), age > self._fresh_seconds, cached=True)
+
+    async def find_uncounted(
+        self, mints: Iterable[Mint]
+    ) -> tuple[dict[Mint, LookupHit], dict[str, McSidecarError]]:
+        """Return tokens and errors as `find_many` does, counting neither look-ups nor requests."""
+        missing: list[Mint] = []
+        errors: dict[str, McSidecarError] = {}
+        async for mint in yielding(mints, MINTS_A_TURN):
+            if self.peek(mint) is not None:
+                continue
+            if (reason := self._cache.unpriced_reason(mint)) is not None:
+                errors[mint] = NotPricedError(reason)
+            else:
+                missing.append(mint)
+        settled = await self._ask(missing)
+        found = {mint: one for mint in mints if (one := self.peek(mint)) is not None}
+        errors |= {mint: one for mint, one in settled.items() if mint not in found}
+        return found, errors
 
     async def fetch(self, mint: str) -> LookupHit:
         """Get a token that is not in memory from the upstreams. Raises as `get` does."""
@@ -113,20 +133,28 @@ class Lookups:
             else:
                 unknown.append(mint)
         started = self._clock.monotonic()
-        futures = self._engine.refresher.ask(unknown)
-        await wait_within(futures.values(), self._deadline_seconds, self._clock)
+        asked = await self._ask(unknown)
         waited = self._clock.monotonic() - started
         found: dict[str, LookupHit] = {}
-        async for mint, future in yielding(futures.items(), MINTS_A_TURN):
+        async for mint, failed in yielding(asked.items(), MINTS_A_TURN):
             self._hot.lookup_wait.observe(waited)
-            settled = future.result() if future.done() else _too_late()
             if (one := self._found_after_waiting(mint)) is not None:
                 found[mint] = one
             else:
-                errors[mint] = settled or UpstreamUnavailableError("no room in memory", retry_after=1)
+                errors[mint] = failed
         async for failure in yielding(errors.values(), MINTS_A_TURN):
             self._count_failure(failure)
         return found, errors
+
+    async def _ask(self, mints: Iterable[Mint]) -> dict[Mint, McSidecarError]:
+        """Ask the upstreams, within the deadline; return what to say of each mint if it is not in memory then."""
+        futures = self._engine.refresher.ask(mints)
+        await wait_within(futures.values(), self._deadline_seconds, self._clock)
+        no_room = UpstreamUnavailableError("no room in memory", retry_after=1)
+        return {
+            mint: (future.result() or no_room) if future.done() else _too_late()
+            for mint, future in futures.items()
+        }
 
     def _count_failure(self, failure: McSidecarError) -> None:
         """Count a look-up without an answer; it is no demand, or invented mints would push out real ones."""

@@ -4,16 +4,16 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 from prometheus_client import CollectorRegistry
 
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings, secrets_of
-from sidecar.errors import McSidecarError, NotRunningError
+from sidecar.errors import NotRunningError
 from sidecar.metrics.labels import LookupResult
 from sidecar.metrics.metrics import Metrics
-from sidecar.models import MarketCap, Mint, parse_mint
+from sidecar.models import BatchResult, MarketCap, Mint, parse_mint
 from sidecar.runtime.aio import coalesce
 from sidecar.runtime.clock import Clock, SystemClock
 from sidecar.runtime.version import __version__
@@ -39,13 +39,6 @@ class Statistics(TypedDict):
     total_cache_hits: int
     hit_rate: float
     running: bool
-
-
-class BatchResult(NamedTuple):
-    """What came of several look-ups, by mint as it was asked for."""
-
-    tokens: dict[str, MarketCap]
-    errors: dict[str, McSidecarError]
 
 
 class PreCacheService:

@@ -117,6 +117,7 @@ class Engine:
         """Let memory and schedule follow the tracked set."""
         self.pin_tracked()
         self.schedule.keep(self.tracker.mints, self._received)
+        self.publisher.sets_changed()
 
     def pin_tracked(self) -> None:
         """Keep the tracked set in memory, out of the reach of eviction."""

@@ -6,14 +6,16 @@ from typing import Any, Final
 import msgspec
 from aiohttp import hdrs, web
 
-from sidecar.errors import InvalidRequestError, McSidecarError, TooManyMintsError
+from sidecar.errors import InvalidRequestError, TooManyMintsError
 from sidecar.models import Mint
-from sidecar.runtime.aio import yielding
-from sidecar.service.lookups import MINTS_A_TURN, LookupHit
+from sidecar.service.lookups import LookupHit
 from sidecar.service.service import PreCacheService
+from sidecar.web.bodies import batch_body, token_body
 from sidecar.web.middleware import LARGEST_BODY_BYTES, check_size, declare_routes, error_middleware, expect
 from sidecar.web.openapi import document
 from sidecar.web.origin_check import OriginCheck
+from sidecar.web.stream_route import LOOKUPS, STREAMS, get_stream
+from sidecar.web.streams import Streams
 
 MOST_MINTS_IN_QUERY: Final = 100
 MOST_MINTS_IN_BODY: Final = 1000
@@ -30,7 +32,7 @@ class _Batch(msgspec.Struct):
     mints: list[str]
 
 
-def create_api(service: PreCacheService, *, unix_socket: bool) -> web.Application:
+def create_api(service: PreCacheService, streams: Streams, *, unix_socket: bool) -> web.Application:
     """Build the application's routes."""
     check_origin = OriginCheck(service.settings.api.allowed_hosts, any_host=unix_socket)
 
@@ -42,8 +44,11 @@ def create_api(service: PreCacheService, *, unix_socket: bool) -> web.Applicatio
         middlewares=[error_middleware(service.metrics.hot, check)], client_max_size=LARGEST_BODY_BYTES
     )
     app[SERVICE] = service
+    app[LOOKUPS] = service.lookups
+    app[STREAMS] = streams
     app.add_routes(
         [
+            web.get("/mc/stream", get_stream, expect_handler=expect),
             web.get("/mc/{mint:[^/]+}", get_token, expect_handler=expect),
             web.get("/mc", get_tokens, expect_handler=expect),
             web.post("/mc", post_tokens, expect_handler=expect),
@@ -115,24 +120,6 @@ def token_response(service: PreCacheService, found: LookupHit) -> web.Response:
     return web.Response(body=token_body(found), headers=_cache_headers(service, found))
 
 
-def token_body(found: LookupHit) -> bytes:
-    """Finish a prepared answer: only what changes with time is written now."""
-    stale = b"true" if found.stale else b"false"
-    cached = b"true" if found.cached else b"false"
-    if found.uncertainty is None:
-        return b'%b"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
-            *(found.entry.body, found.age_seconds),
-            *(stale, cached),
-        )
-    return b'%b"uncertainty":%.8f,"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
-        found.entry.body,
-        found.uncertainty,
-        found.age_seconds,
-        stale,
-        cached,
-    )
-
-
 def _cache_headers(service: PreCacheService, found: LookupHit) -> dict[str, str]:
     """Say how fresh the answer is (RFC 9111) and where it came from (RFC 9211)."""
     max_age, status = int(service.settings.cache.fresh_seconds), "mc-sidecar; hit"
@@ -152,11 +139,7 @@ async def _many(request: web.Request, mints: list[str], most: int) -> web.Respon
     if len(mints) > most:
         raise TooManyMintsError(f"{len(mints)} mints; this route takes at most {most}")
     found, errors = await request.app[SERVICE].lookups.find_many(mints)
-    slices = yielding(found.items(), MINTS_A_TURN)
-    tokens = b",".join([b'"%b":%b' % (mint.encode(), token_body(one)) async for mint, one in slices])
-    failures = {mint: _failure(error) async for mint, error in yielding(errors.items(), MINTS_A_TURN)}
-    body = b'{"tokens":{%b},"errors":%b}' % (tokens, msgspec.json.encode(failures))
-    return web.Response(body=body, headers=_NO_STORE)
+    return web.Response(body=await batch_body(found, errors), headers=_NO_STORE)
 
 
 async def _body(request: web.Request) -> bytes:
@@ -164,10 +147,6 @@ async def _body(request: web.Request) -> bytes:
         return await request.read()
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidRequestError("the body did not arrive whole, or not in its Content-Encoding") from error
-
-
-def _failure(error: McSidecarError) -> dict[str, str]:
-    return {"code": error.code, "detail": error.detail}
 
 
 def _list(request: web.Request) -> web.Response:

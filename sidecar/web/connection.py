@@ -33,6 +33,8 @@ class Limits(NamedTuple):
     """From there to the end of the body."""
     write_seconds: float = 10.0
     """Something of an answer has not been taken by the client, and no further request begins."""
+    stuck_seconds: float = 60.0
+    """Nothing at all of a LongAnswer has been taken: a slow client is let be, a dead one is not."""
     idle_seconds: float = 75.0
     """From an answer to the first byte of the next request."""
 
@@ -43,6 +45,8 @@ RECEIVING: Final = 1
 """The head of a request is on its way."""
 BUSY: Final = 2
 """From the end of a request's head until its answer is there to be written."""
+STREAMING: Final = 3
+"""While a LongAnswer is written."""
 
 
 class Owner(Protocol):
@@ -53,14 +57,28 @@ class Owner(Protocol):
     def opened(self, connection: "Connection") -> None:
         """Take note of a new connection."""
 
+    def set_apart(self, connection: "Connection") -> None:
+        """Count a connection no longer, until it has `opened` again: its answer may go on for ever."""
+
     def closed(self, connection: "Connection") -> None:
         """Forget a connection that is gone."""
+
+
+class LongAnswer(web.StreamResponse):
+    """An answer that goes on until one side ends it. Its connection is none of those that are counted."""
+
+    def end(self) -> None:
+        """Come to an end; harmless when it has."""
+        raise NotImplementedError
 
 
 class Connection(web.RequestHandler):
     """Time is counted in sweeps, which a process that stands still does not make: thawed, it cuts nobody off."""
 
-    __slots__ = ("_owner", "_payload", "head_bytes", "link", "state", "sweeps", "unwritten_sweeps")
+    __slots__ = (
+        *("_long_answer", "_owner", "_payload", "head_bytes", "link", "state", "sweeps"),
+        *("unwritten_bytes", "unwritten_sweeps"),
+    )
 
     link: asyncio.Transport
     """The transport to the last: aiohttp forgets its own when it begins to close, flushed or not."""
@@ -77,10 +95,12 @@ class Connection(web.RequestHandler):
         )
         self._owner = owner
         self._payload: StreamReader | None = None
+        self._long_answer: LongAnswer | None = None
         self.state = RECEIVING
         self.head_bytes = 0
         self.sweeps = 0
         self.unwritten_sweeps = 0
+        self.unwritten_bytes = 0
 
     # What happens to it
 
@@ -93,11 +113,13 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave the listener's connections."""
         self._owner.closed(self)
+        if self._long_answer is not None:
+            self._long_answer.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Watch the head of a request grow. aiohttp calls this without data, too, to go on parsing."""
-        if data and self.state != BUSY and not self._lacks_body:
+        if data and self.state < BUSY and not self._lacks_body:
             if self.state == IDLE:
                 self.state, self.sweeps = RECEIVING, 0
             self.head_bytes += len(data)
@@ -119,7 +141,22 @@ class Connection(web.RequestHandler):
             resp = problem_of_http(resp)  # raised outside the middlewares: an Expect that nobody can meet
         if self._owner.winding_down:
             resp.force_close()
+        if isinstance(resp, LongAnswer):
+            return self._stream(request, resp, start_time)
         return super().finish_response(request, resp, start_time)
+
+    async def _stream(
+        self, request: web.BaseRequest, answer: LongAnswer, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        self.state, self._long_answer = STREAMING, answer
+        self._owner.set_apart(self)
+        try:
+            return await super().finish_response(request, answer, start_time)
+        finally:
+            answer.end()
+            self.state, self.sweeps, self._long_answer = IDLE, 0, None
+            if not self.link.is_closing():
+                self._owner.opened(self)
 
     def handle_error(
         self,
@@ -145,7 +182,7 @@ class Connection(web.RequestHandler):
     @property
     def is_quiet(self) -> bool:
         """Nothing has arrived that has not been answered."""
-        return self.state != BUSY and not self.head_bytes and not self.link.get_write_buffer_size()
+        return self.state < BUSY and not self.head_bytes and not self.link.get_write_buffer_size()
 
     @property
     def has_unread_bytes(self) -> bool:
@@ -157,13 +194,17 @@ class Connection(web.RequestHandler):
     @property
     def gives_way(self) -> bool:
         """It has kept us waiting for long enough to be closed for the sake of a new one."""
-        waits = self.state != BUSY or self._lacks_body or self.unwritten_sweeps > 0
+        waits = self.state < BUSY or self._lacks_body or self.unwritten_sweeps > 0
         return waits and self.sweeps >= GIVES_WAY_SWEEPS
 
     def sweep(self, limits: Limits) -> bool:
         """Count one more sweep and tell whether the client is too slow."""
         self.sweeps += 1
-        self.unwritten_sweeps = self.unwritten_sweeps + 1 if self.link.get_write_buffer_size() else 0
+        before, self.unwritten_bytes = self.unwritten_bytes, self.link.get_write_buffer_size()
+        is_stuck = self.state != STREAMING or self.unwritten_bytes == before
+        self.unwritten_sweeps = self.unwritten_sweeps + 1 if self.unwritten_bytes and is_stuck else 0
+        if self.state == STREAMING:
+            return self.unwritten_sweeps * SWEEP_SECONDS > limits.stuck_seconds
         if self.unwritten_sweeps:
             return self.unwritten_sweeps * SWEEP_SECONDS > limits.write_seconds
         return self.sweeps * SWEEP_SECONDS > self._seconds_left_to_client(limits)
@@ -171,7 +212,7 @@ class Connection(web.RequestHandler):
     def _seconds_left_to_client(self, limits: Limits) -> float:
         if self._lacks_body:
             return limits.body_seconds
-        return {IDLE: limits.idle_seconds, RECEIVING: limits.head_seconds, BUSY: math.inf}[self.state]
+        return {IDLE: limits.idle_seconds, RECEIVING: limits.head_seconds}.get(self.state, math.inf)
 
     def abort(self) -> None:
         """Close at once and leave the count: a polite end would wait for ever for a client that does not read."""

@@ -43,6 +43,8 @@ class Connections:
         self._limits = limits
         self._clock = clock
         self._open: dict[Connection, None] = {}
+        self._apart: dict[Connection, None] = {}
+        """Those with an answer that may go on for ever; who gives such answers bounds their number."""
         self._refusals: set[_Refusal] = set()
         self._empty = asyncio.Event()
         self._is_full = False
@@ -77,7 +79,7 @@ class Connections:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self.runner.cleanup()
-        for connection in list(self._open):
+        for connection in [*self._open, *self._apart]:
             connection.abort()
         for refusal in list(self._refusals):
             refusal.abort()
@@ -106,11 +108,18 @@ class Connections:
 
     def opened(self, connection: Connection) -> None:
         """Count a connection."""
+        self._apart.pop(connection, None)
         self._open[connection] = None
+
+    def set_apart(self, connection: Connection) -> None:
+        """Count a connection no longer."""
+        if self._open.pop(connection, self) is None:
+            self._apart[connection] = None
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._open.pop(connection, None)
+        self._apart.pop(connection, None)
         if not self._open:
             self._empty.set()
 
@@ -143,7 +152,7 @@ class Connections:
 
     def sweep(self) -> None:
         """Cut off who is too slow; it counts as SWEEP_SECONDS, however long ago the last one was."""
-        for connection in list(self._open):
+        for connection in [*self._open, *self._apart]:
             if connection.sweep(self._limits):
                 connection.abort()
         for refusal in list(self._refusals):

@@ -10,7 +10,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from sidecar.service.lookups import LookupHit
 from sidecar.service.service import PreCacheService
-from sidecar.web.api import token_body
+from sidecar.web.bodies import token_body
 from sidecar.web.origin_check import PassedHeaders
 
 _PREFIX: Final = "/mc/"

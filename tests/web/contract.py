@@ -53,7 +53,8 @@ def _response(method: str, path: str, status: int) -> dict[str, Any]:
 def _described(method: str, path: str) -> dict[str, Any]:
     """Return the responses of the operation, those to no operation where it is none."""
     bare = path.partition("?")[0]
-    is_token = bare.startswith("/mc/") and "/" not in bare.removeprefix("/mc/") and bare != "/mc/"
+    prefix, _, mint = bare.rpartition("/")
+    is_token = prefix == "/mc" and mint not in {"", "stream"}
     operations = DESCRIPTION["paths"].get("/mc/{mint}" if is_token else bare)
     kind = "Head" if method == "HEAD" else "Problem"
     if operations is None:

@@ -26,7 +26,8 @@ CHECKED: Final = (
 EXAMPLES: Final = 40
 """For each operation; together a few seconds."""
 
-schema = schemathesis.openapi.from_dict(DESCRIPTION)
+schema = schemathesis.openapi.from_dict(DESCRIPTION).exclude(method="GET", path="/mc/stream")
+"""A stream has no end to wait for; `test_stream` reads it, and HEAD is asked for what is allowed."""
 
 
 @pytest.fixture(scope="module")

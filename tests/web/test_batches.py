@@ -11,7 +11,7 @@ from sidecar.models import Mint
 from sidecar.refresh.refresher import Refresher
 from sidecar.service import lookups
 from sidecar.service.lookups import Lookups
-from sidecar.web import api
+from sidecar.web import bodies
 from tests.running import WatchedMarket
 from tests.service.tokens import nobodys
 from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving
@@ -163,7 +163,7 @@ def calls_per_turn(
 async def test_others_have_their_turn_while_a_flood_of_misses_is_refused_for_one_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    each = [(Lookups, "find"), (lookups, "parse_mint"), (Lookups, "_count_failure"), (api, "_failure")]
+    each = [(Lookups, "find"), (lookups, "parse_mint"), (Lookups, "_count_failure"), (bodies, "_failure")]
     async with serving() as site:
         monkeypatch.setattr(Refresher, "_capacity", lambda _: 0)
         with calls_per_turn(monkeypatch, *each, (Refresher, "_refusal")) as counts:
@@ -179,7 +179,7 @@ async def test_others_have_their_turn_while_a_large_answer_is_made(monkeypatch: 
     async with serving() as site:
         found = site.sidecar.service.lookups.peek(Mint(SOL))
         monkeypatch.setattr(Lookups, "find", lambda *_: found)
-        with calls_per_turn(monkeypatch, (api, "token_body")) as counts:
+        with calls_per_turn(monkeypatch, (bodies, "token_body")) as counts:
             answer = await site.post(nobodys(1000))
 
     assert len(answer.json["tokens"]) == 1000

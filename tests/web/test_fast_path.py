@@ -11,6 +11,7 @@ from yarl import URL
 
 from sidecar.web.api import create_api
 from sidecar.web.fast_path import install_fast_path
+from sidecar.web.streams import Streams
 from tests.clock import UNIX_START
 from tests.running import Rig, running
 from tests.web.serving import JUP
@@ -44,7 +45,7 @@ class Way:
 async def way() -> AsyncIterator[Way]:
     async with running() as rig, aiohttp.ClientSession() as session:
         await rig.warm()
-        runner = web.AppRunner(create_api(rig.service, unix_socket=False))
+        runner = web.AppRunner(create_api(rig.service, Streams(rig.service), unix_socket=False))
         await runner.setup()
         server = cast("web.Server", runner.server)
         routes: Any = server.request_handler

@@ -14,7 +14,7 @@ LOOP: Final = ("popular", "tracked", "trending", "stats", "miss", "early")
 REFUSAL: Final = ("not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply")
 UPSTREAM: Final = ("ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large")
 ROUTES: Final = {
-    *("/mc/{mint}", "/mc", "/stats", "/openapi.json"),
+    *("/mc/{mint}", "/mc", "/mc/stream", "/stats", "/openapi.json"),
     *("/metrics", "/startupz", "/livez", "/readyz", "/status"),
 }
 SLOW: Final = ("0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
@@ -56,6 +56,7 @@ TYPES: Final = {
     "upstream_budget_requests_per_minute": "gauge",
     "upstream_budget_used_ratio": "gauge",
     "lookup_wait_seconds": "histogram",
+    "stream_clients": "gauge",
     "token_market_cap_usd": "gauge",
     "token_updated_timestamp_seconds": "gauge",
     "build_info": "gauge",

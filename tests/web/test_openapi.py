@@ -14,6 +14,7 @@ from sidecar.runtime.version import __version__
 from sidecar.web.api import create_api
 from sidecar.web.middleware import _HTTP_PROBLEMS
 from sidecar.web.openapi import document
+from sidecar.web.streams import Streams
 from tests.web.contract import DESCRIPTION, Answer, check, validate
 from tests.web.serving import SOL, Site
 
@@ -56,7 +57,7 @@ async def test_it_is_served_with_the_version(site: Site) -> None:
 
 
 async def test_it_describes_exactly_the_routes_that_are_served(site: Site) -> None:
-    app = create_api(site.sidecar.service, unix_socket=False)
+    app = create_api(site.sidecar.service, Streams(site.sidecar.service), unix_socket=False)
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()
@@ -103,7 +104,7 @@ def test_its_words_are_those_of_the_code() -> None:
 def test_every_operation_has_a_name_of_its_own() -> None:
     names = [one["operationId"] for operations in DESCRIPTION["paths"].values() for one in operations.values()]
 
-    assert len(set(names)) == len(names) == 9
+    assert len(set(names)) == len(names) == 11
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,206 @@
+"""All clients that follow tokens. It hears of every change once and tells those who follow the mint."""
+
+import asyncio
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from sidecar.errors import McSidecarError, NotPricedError, OverloadedError, UpstreamUnavailableError
+from sidecar.models import MarketCap, Mint
+from sidecar.runtime.aio import yielding
+from sidecar.service.lookups import MINTS_A_TURN, LookupHit
+from sidecar.service.service import PreCacheService
+from sidecar.web.bodies import batch_body, token_body
+from sidecar.web.event_stream import event
+from sidecar.web.stream import Change, Stream
+
+COMMENT_SECONDS: Final = 15.0
+COUNT_SECONDS: Final = 60.0
+GATHER_SECONDS: Final = 0.1
+"""Between two writes to the same client: a hundred changes a second are ten writes, and not a hundred."""
+RETRY_AFTER_SECONDS: Final = 5.0
+SETS: Final = ("popular", "tracked", "trending")
+_IDENTITY: Final = re.compile(r"([0-9a-f]{8}-[0-9a-f]{8}-)([0-9]{1,18})", re.ASCII)
+
+
+class Streams:
+    """Opens streams, at most `api.max_streams`; `run` keeps them going, `close` ends them."""
+
+    def __init__(self, service: PreCacheService) -> None:
+        self._engine = service.engine
+        self._lookups = service.lookups
+        self._clock = service.clock
+        self._most = service.settings.api.max_streams
+        self._open: dict[Stream, None] = {}
+        self._process = secrets.token_hex(4)
+        self._number = 0
+        self._changed: OrderedDict[Mint, int] = OrderedDict()
+        """The number of each mint's last change, the oldest first; bounded as memory itself is."""
+        self._forgotten = 0
+        """Up to this number changes may be missing from it."""
+        self._sets = {name: self._members(name) for name in SETS}
+        self._set_changed: dict[str | None, int] = dict.fromkeys(SETS, 0)
+        self._told_priced: set[Mint] = set()
+        """Of whom somebody believes that they have a price."""
+        self._flush: asyncio.Handle | None = None
+        self._flushed = 0.0
+        self._closed = False
+        service.engine.publisher.listen(self._published)
+        service.engine.publisher.listen_to_sets(self._sets_changed)
+        service.metrics.stream_clients.set_function(lambda: len(self._open))
+
+    # Clients
+
+    def open(self, mints: frozenset[Mint], name: str | None) -> Stream:
+        """Return a stream that hears of these mints, or of a set. Raises OverloadedError for one too many."""
+        if len(self._open) >= self._most or self._closed:
+            detail = f"all {self._most} streams that api.max_streams allows are in use"
+            raise OverloadedError(detail, retry_after=RETRY_AFTER_SECONDS)
+        mints = self._sets[name] if name else mints
+        prefix = f"{self._process}-{crc32((name or ','.join(sorted(mints))).encode()):08x}-"
+        stream = Stream(mints, name, prefix.encode(), self._clock)
+        self._open[stream] = None
+        self._count(stream)
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        """End a stream; harmless when it has ended."""
+        self._open.pop(stream, None)
+        stream.end()
+
+    def close(self) -> None:
+        """End all streams, and open none any more."""
+        self._closed = True
+        for stream in list(self._open):
+            self.leave(stream)
+
+    def resume(self, stream: Stream, last_id: str) -> bool:
+        """Tell a stream what has changed since an event; returns False where that cannot be said any more."""
+        found = _IDENTITY.fullmatch(last_id)
+        if found is None or found[1].encode() != stream.prefix:
+            return False
+        since = int(found[2])
+        if not max(self._forgotten, self._set_changed.get(stream.name, 0)) <= since <= self._number:
+            return False
+        for mint, number in self._changed.items():
+            if number > since and mint in stream.mints:
+                stream.tell(mint, self._change(number, mint))
+        return True
+
+    async def snapshot(
+        self, stream: Stream, found: Mapping[Mint, LookupHit], errors: Mapping[str, McSidecarError]
+    ) -> bytes:
+        """Return the event a stream begins with. What it was told before is in it."""
+        stream.forget()
+        number = self._number
+        self._told_priced.update(found)
+        return event("snapshot", await batch_body(found, errors), stream.prefix + str(number).encode())
+
+    # Changes
+
+    def _sets_changed(self) -> None:
+        """Tell those who follow a set who has joined and who has left it."""
+        for name in SETS:
+            before, now = self._sets[name], self._members(name)
+            if now == before:
+                continue
+            self._sets[name] = now
+            followers = [stream for stream in self._open if stream.name == name]
+            for mint in before - now:
+                self._move(mint, followers, joined=False)
+            for mint in now - before:
+                self._move(mint, followers, joined=True)
+            for stream in followers:
+                stream.mints = now
+            self._set_changed[name] = self._number
+
+    def _move(self, mint: Mint, followers: Sequence[Stream], *, joined: bool) -> None:
+        self._number += 1
+        data = msgspec.json.encode({"mint": mint})
+        change = Change(self._number, "joined" if joined else "left", lambda: data)
+        for stream in followers:
+            stream.tell_member(mint, change, joined=joined)
+        if joined and self._engine.cache.peek(mint) is not None:
+            self._tell(mint, followers)
+        self._flush_soon()
+
+    def _published(self, mint: Mint, cap: MarketCap | None = None) -> None:  # noqa: ARG002 - Listener
+        self._tell(mint, [stream for stream in self._open if mint in stream.mints])
+
+    def _tell(self, mint: Mint, followers: Sequence[Stream]) -> None:
+        self._number += 1
+        self._changed[mint] = self._number
+        self._changed.move_to_end(mint)
+        if len(self._changed) > self._engine.settings.cache.max_entries:
+            _, self._forgotten = self._changed.popitem(last=False)
+        if followers:
+            change = self._change(self._number, mint)
+            for stream in followers:
+                stream.tell(mint, change)
+            self._flush_soon()
+
+    def _change(self, number: int, mint: Mint) -> Change:
+        found = self._lookups.peek(mint)
+        if found is None:
+            data = msgspec.json.encode({"mint": mint, **self._why_gone(mint)})
+            self._told_priced.discard(mint)
+            return Change(number, "not_priced", lambda: data)
+        self._told_priced.add(mint)
+        return Change(number, "token", lambda: token_body(self._lookups.as_of_now(found.entry)))
+
+    def _why_gone(self, mint: Mint) -> dict[str, str]:
+        reason = self._engine.cache.unpriced_reason(mint)
+        if reason is not None:
+            return {"code": NotPricedError.code, "detail": reason}
+        detail = "no source has given a price for cache.max_stale_seconds"
+        return {"code": UpstreamUnavailableError.code, "detail": detail}
+
+    def _members(self, name: str) -> frozenset[Mint]:
+        tracker = self._engine.tracker
+        if name == "tracked":
+            return tracker.mints
+        return frozenset(tracker.popular if name == "popular" else tracker.tier("trending"))
+
+    # Time
+
+    async def run(self) -> None:
+        """Show that the connections live, count the mints as wanted, notice values that have grown too old."""
+        while True:
+            await self._clock.sleep(COMMENT_SECONDS)
+            await self._notice_gone()
+            for stream in list(self._open):
+                if self._clock.monotonic() - stream.counted >= COUNT_SECONDS:
+                    self._count(stream)
+                stream.wake()
+
+    async def _notice_gone(self) -> None:
+        """Tell of values that nothing has replaced until they were too old to be served."""
+        followed: set[Mint] = set().union(*{stream.mints for stream in self._open})
+        self._told_priced &= followed
+        async for mint in yielding(list(self._told_priced), MINTS_A_TURN):
+            if self._lookups.peek(mint) is None:
+                self._published(mint)
+
+    def _count(self, stream: Stream) -> None:
+        """Count its mints as requested, but not those of a set that would keep itself together by that."""
+        stream.counted = self._clock.monotonic()
+        if stream.name in {None, "popular"}:
+            for mint in stream.mints:
+                self._lookups.count_request(mint)
+
+    def _flush_soon(self) -> None:
+        """Wake the streams that are behind, in real time: it is the machine that is spared."""
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_at(self._flushed + GATHER_SECONDS, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush, self._flushed = None, asyncio.get_running_loop().time()
+        for stream in self._open:
+            if stream.is_behind:
+                stream.wake()
