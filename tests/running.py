@@ -189,9 +189,11 @@ class Rig:
 
     def _next_timer(self) -> float:
         loop: Any = asyncio.get_running_loop()
-        now: float = loop.time()
-        due: Iterator[float] = (handle.when() for handle in loop._scheduled if not handle.cancelled())
-        return min(due, default=float("inf")) - now
+        timers = loop._scheduled  # a heap: its head is due first, unless it was cancelled
+        if timers and not timers[0].cancelled():
+            return float(timers[0].when() - loop.time())
+        due: Iterator[float] = (handle.when() for handle in timers if not handle.cancelled())
+        return min(due, default=float("inf")) - float(loop.time())
 
     def _in_flight(self) -> int:
         connector: Any = self.service.engine._session.connector if self.service.running else None

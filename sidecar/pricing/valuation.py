@@ -4,6 +4,7 @@
 says what to serve and what to remember.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal
@@ -244,7 +245,7 @@ def _compare(
     disagreeing = [
         entry.quote.source for entry in others if not within(chosen.price, entry.price, policy.agreement_factor)
     ]
-    distance = max(abs(float((entry.price / chosen.price).ln())) for entry in others) / 2
+    distance = max(abs(math.log(entry.price / chosen.price)) for entry in others) / 2
     if len(disagreeing) < len(others):
         return Comparison(chosen.quote.received, 0, distance), disagreeing
     before = state.comparison.disagreements if state.comparison else 0

@@ -55,7 +55,7 @@ class PriceMotion(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def observe(motion: PriceMotion | None, source: str, price: Decimal, received: Instant) -> PriceMotion:
     """Return what is known after a price, which is positive, was taken from a source."""
-    log_price = float(price.ln())
+    log_price = math.log(price)
     if motion is None:
         return PriceMotion(source=source, log_price=log_price, received=received)
     moved = msgspec.structs.replace(motion, source=source, log_price=log_price, received=received)

@@ -64,8 +64,18 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         return sorted({second.source for second in self.seconds})
 
 
+_PLAYED: Final[list[Segment]] = []
+"""Once played in this process, it is looked at by the page and the tests alike."""
+
+
 async def play_in_turn() -> list[Segment]:
-    """Play the hour: four sources, three ills each."""
+    """Play the hour once: four sources, three ills each."""
+    if not _PLAYED:
+        _PLAYED.extend(await _play_in_turn())
+    return _PLAYED
+
+
+async def _play_in_turn() -> list[Segment]:
     settings = Settings(trending=TrendingSettings(sources=()))
     segments: list[Segment] = []
     with longest_intervals():
