@@ -5,15 +5,17 @@ anchors, aliases and tags are refused: the first hide a mistake, with the others
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from sidecar.errors import SettingsError
+from sidecar.runtime.disk import read_regular
 
 MAX_BYTES: Final = 1 << 20
+MOST_ROWS: Final = 1_000
+_VALUES_A_ROW: Final = 10
 _MAX_DEPTH: Final = 10
 _SHOWN_CHARS: Final = 64
 _WORDS: Final[dict[str, bool | None]] = {
@@ -25,25 +27,37 @@ _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,99})")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
+class TooManyRowsError(SettingsError):
+    """A list in the file is longer than it may be."""
+
+
 class _YamlMistakeError(Exception):
     """The YAML is well formed and still not acceptable."""
 
 
-def read_yaml(path: Path) -> Any:
+class _RowTooManyError(_YamlMistakeError):
+    """The first row beyond the limit."""
+
+
+def read_yaml(path: Path, *, most_rows: int = MOST_ROWS, limit: str = "", regular: bool = False) -> Any:
     """Return what the file holds, None when it holds nothing.
 
-    Raises SettingsError, naming the file as given, when it cannot be read, is over 1 MiB or not acceptable.
+    `limit` names what bounds a list to `most_rows`; `regular` refuses a pipe or device, which might never end.
+    Raises SettingsError, naming the file as given, when it cannot be read, is over 1 MiB or not acceptable, and
+    TooManyRowsError at the first row too many: the rest is not looked at.
     """
     try:
-        return _document(yaml.parse(_text(path), Loader=yaml.SafeLoader))
+        return _StrictLoader(_text(path, regular=regular), most_rows).get_single_data()
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         reason = "is not UTF-8 text"
     except yaml.MarkedYAMLError as error:
-        reason = f"is not valid YAML: {_place(error.problem_mark)}: {error.problem}"
+        reason = f"is not valid YAML: {_place(error.problem_mark)}: {str(error.problem).removeprefix('but ')}"
     except yaml.reader.ReaderError as error:
         reason = f"is not valid YAML: {error.reason}"
+    except _RowTooManyError as error:
+        raise TooManyRowsError([f"{path}: {error}: at most {limit}{most_rows} rows are allowed"]) from error
     except _YamlMistakeError as error:
         reason = str(error)
     raise SettingsError([f"{path}: {reason}"])
@@ -71,61 +85,72 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+def _text(path: Path, *, regular: bool) -> str:
+    if regular:
+        content = read_regular(path, MAX_BYTES + 1)
+    else:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise _YamlMistakeError("is larger than 1 MiB")
     return content.decode("utf-8-sig")
 
 
-def _document(events: Iterator[Any]) -> Any:
-    value = None
-    documents = 0
-    for event in events:
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-            if documents > 1:
-                raise _YamlMistakeError(f"{_place(event.start_mark)}: only one YAML document is allowed")
-            value = _node(next(events), events, 0)
-    return value
+class _StrictLoader(yaml.SafeLoader):
+    """Composes and constructs one document, within limits."""
+
+    yaml_implicit_resolvers: Final = {}  # noqa: RUF012 - PyYAML's: every plain scalar is text until `scalar` reads it
+
+    def __init__(self, text: str, most_rows: int) -> None:
+        super().__init__(text)
+        self._most_rows = most_rows
+        self._values_left = _VALUES_A_ROW * (most_rows + MOST_ROWS)
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Check a value before it is composed; `index` is its place in a list."""
+        event = self.peek_event()
+        self._values_left -= 1
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _mistake(event, "anchors and aliases are not supported")
+        if event.tag is not None:
+            raise _mistake(event, "tags are not supported")
+        if self._depth > _MAX_DEPTH:
+            raise _mistake(event, "nested too deeply")
+        if self._values_left < 0:
+            raise _mistake(event, "there are too many values")
+        if isinstance(index, int) and index >= self._most_rows:
+            raise _RowTooManyError(_place(event.start_mark))
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 - PyYAML's
+        """Return a mapping whose keys are texts, each there once."""
+        items: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or not _is_key(key.value):
+                raise _mistake(key, "a key must be 1 to 64 printable characters")
+            if key.value in items:
+                raise _mistake(key, f"the key {key.value!r} is there twice")
+            items[key.value] = self.construct_object(value, deep=True)
+        return items
+
+    def construct_text(self, node: Any) -> str | float | bool | None:
+        """Return the value of a plain scalar, the text of a quoted one."""
+        return scalar(node.value) if node.style is None else str(node.value)
 
 
-def _node(event: Any, events: Iterator[Any], depth: int) -> Any:
-    place = _place(event.start_mark)
-    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-        raise _YamlMistakeError(f"{place}: anchors and aliases are not supported")
-    if event.tag is not None:
-        raise _YamlMistakeError(f"{place}: tags are not supported")
-    if depth > _MAX_DEPTH:
-        raise _YamlMistakeError(f"{place}: nested too deeply")
-    if isinstance(event, yaml.ScalarEvent):
-        return scalar(event.value) if event.style is None else event.value
-    if isinstance(event, yaml.SequenceStartEvent):
-        return _sequence(events, depth)
-    return _mapping(events, depth)
-
-
-def _sequence(events: Iterator[Any], depth: int) -> list[Any]:
-    items = []
-    while not isinstance(event := next(events), yaml.SequenceEndEvent):
-        items.append(_node(event, events, depth + 1))
-    return items
-
-
-def _mapping(events: Iterator[Any], depth: int) -> dict[str, Any]:
-    items: dict[str, Any] = {}
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
-        if not isinstance(event, yaml.ScalarEvent) or not _is_key(event.value):
-            raise _YamlMistakeError(f"{_place(event.start_mark)}: a key must be 1 to 64 printable characters")
-        if event.value in items:
-            raise _YamlMistakeError(f"{_place(event.start_mark)}: the key {event.value!r} is there twice")
-        items[event.value] = _node(next(events), events, depth + 1)
-    return items
+_StrictLoader.add_constructor("tag:yaml.org,2002:str", _StrictLoader.construct_text)
 
 
 def _is_key(text: str) -> bool:
     return 0 < len(text) <= _SHOWN_CHARS and text.isprintable()
+
+
+def _mistake(at: Any, text: str) -> _YamlMistakeError:
+    return _YamlMistakeError(f"{_place(at.start_mark)}: {text}")
 
 
 def _place(mark: Any) -> str:
