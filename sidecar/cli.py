@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from sidecar.config.file import load_settings
 from sidecar.config.locate import CONFIG_VARIABLE, check_names, popular_file, settings_file
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import OpsSettings, Settings, secrets_of
+from sidecar.config.secret_values import secrets_of
+from sidecar.config.settings import OpsSettings, Settings
 from sidecar.config.yaml_file import scalar
 from sidecar.errors import SettingsError
 from sidecar.runtime.clock import SystemClock
@@ -127,6 +128,8 @@ def _settings_file(options: argparse.Namespace) -> Path | None:
 
 def _check_config(options: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     settings = _settings(options, overrides)
+    if settings.popular_mistakes:
+        raise SettingsError(list(settings.popular_mistakes))
     origin = settings.popular_path or "the built-in list"
     sys.stdout.write(f"the settings are good; {len(settings.popular)} popular tokens from {origin}\n")
     return 0

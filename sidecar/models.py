@@ -55,9 +55,14 @@ def parse_mint(text: str) -> Mint:
 
     Raises InvalidMintError otherwise.
     """
-    if _MINT_TEXT.fullmatch(text) is None or len(base58.b58decode(text)) != _MINT_BYTES:
+    if not is_mint(text):
         raise InvalidMintError(text)
     return Mint(text)
+
+
+def is_mint(text: str) -> bool:
+    """Return whether the text is base58 of 32 bytes."""
+    return _MINT_TEXT.fullmatch(text) is not None and len(base58.b58decode(text)) == _MINT_BYTES
 
 
 class Priority(IntEnum):

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.metrics_core import Metric
 
 from sidecar.config.settings import FileSettings, Section
-from sidecar.config.validation import allowed
+from sidecar.config.words import allowed
 from sidecar.metrics.metrics import Metrics
 from sidecar.runtime.clock import SystemClock
 

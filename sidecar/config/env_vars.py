@@ -19,8 +19,11 @@ class Expansion(NamedTuple):
     """Why it could not be expanded."""
 
 
-def expand(text: str, environ: Mapping[str, str]) -> Expansion:
-    """Expand a text. As in a shell, the default also stands in for a variable that is empty."""
+def expand(text: str, environ: Mapping[str, str], *, strip: bool = False) -> Expansion:
+    """Expand a text; `strip` takes the white space off the ends of what a variable holds.
+
+    As in a shell, the default also stands in for a variable that is empty.
+    """
     values: set[str] = set()
     mistakes: list[str] = []
 
@@ -31,9 +34,12 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
         if name is None:
             mistakes.append("${ must begin ${NAME} or ${NAME:-default}; $$ is a $")
             return ""
-        if environ.get(name) or (name in environ and default is None):
-            values.add(environ[name])
-            return environ[name]
+        value = environ.get(name)
+        if value is not None and strip:
+            value = value.strip()
+        if value or (value is not None and default is None):
+            values.add(value)
+            return value
         if default is None:
             mistakes.append(f"the environment variable {name} is not set")
         return (default or "").removeprefix(":-")

@@ -11,7 +11,12 @@ from sidecar.config.yaml_file import read_yaml
 from sidecar.errors import SettingsError
 from sidecar.models import USDC, USDT, WRAPPED_SOL, Mint, is_mint
 
-MAX_SYMBOL_CHARS: Final = 32
+_MAX_SYMBOL_CHARS: Final = 32
+
+
+def is_symbol(text: str) -> bool:
+    """Return whether a text may be the symbol of a popular token."""
+    return 0 < len(text) <= _MAX_SYMBOL_CHARS and text.isprintable()
 
 
 class PopularToken(msgspec.Struct, frozen=True):
@@ -20,11 +25,7 @@ class PopularToken(msgspec.Struct, frozen=True):
     mint: Annotated[Mint, Meta(extra={"allowed": "a mint (base58 of 32 bytes)", "check": is_mint})]
     symbol: Annotated[
         str,
-        Meta(
-            min_length=1,
-            max_length=MAX_SYMBOL_CHARS,
-            extra={"allowed": "a string of 1 to 32 printable characters", "check": str.isprintable},
-        ),
+        Meta(extra={"allowed": f"a string of 1 to {_MAX_SYMBOL_CHARS} printable characters", "check": is_symbol}),
     ]
 
 
@@ -54,7 +55,7 @@ def load_popular(path: Path, max_tokens: int) -> tuple[PopularToken, ...]:
     Nothing in it is expanded: a symbol may begin with `$`. Raises SettingsError with every mistake in it, and
     TooManyRowsError when it is too long.
     """
-    tree = read_yaml(path, most_rows=max_tokens, limit="tracking.max_tokens: ", regular=True)
+    tree = read_yaml(path, most_rows=max_tokens, limit="tokens: must be at most tracking.max_tokens", regular=True)
     reading = Reading(environ=None)
     file = reading.section(_PopularFile, tree)
     tokens: dict[Mint, PopularToken] = {}

@@ -10,7 +10,7 @@ import msgspec.inspect as types
 
 from sidecar.config.env_vars import expand
 from sidecar.config.redaction import MASK, is_secret_name, is_url_name, origin
-from sidecar.config.validation import allowed
+from sidecar.config.words import allowed
 from sidecar.config.yaml_file import scalar, shown
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
@@ -45,7 +45,7 @@ class Reading:
         values = {
             name: self._field(known.type, getattr(default, name, None), tree.get(name), _join(path, name))
             for name, known in fields.items()
-            if name in tree or known.required
+            if name in tree or (default is None and known.required)
         }
         if default is not None:
             return msgspec.structs.replace(default, **values)
@@ -69,7 +69,7 @@ class Reading:
         return default
 
     def _expanded(self, info: types.Type, value: Any, path: str) -> Any:
-        """Expand strings; an empty one is null where null is allowed. Secrets and URLs lose blanks at their ends."""
+        """Expand strings, secrets and URLs without white space at their ends; empty is null where that may be."""
         if isinstance(value, list):
             return [self._expanded(info, item, path) for item in value]
         if not isinstance(value, str) or self.environ is None:
@@ -104,13 +104,15 @@ def _join(path: str, name: str) -> str:
 
 def _row_type(info: types.Type) -> type[msgspec.Struct] | None:
     """Return the kind of struct that a list is of, None for any other type."""
+    info = info.type if isinstance(info, types.Metadata) else info
     item = info.item_type if isinstance(info, types.VarTupleType) else None
     return item.cls if isinstance(item, types.StructType) else None
 
 
 def _checked(info: types.Type, value: Any) -> Any:
     """Return the value. Raises ValueError when the type's own check, which may raise too, does not pass."""
-    check: Callable[[Any], Any] | None = (info.extra or {}).get("check") if isinstance(info, types.Metadata) else None
+    extra: Any = info.extra if isinstance(info, types.Metadata) else None
+    check: Callable[[Any], bool] | None = (extra or {}).get("check")
     if check is not None and not check(value):
         raise ValueError(value)
     return value

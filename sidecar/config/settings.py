@@ -1,18 +1,17 @@
 """The typed settings. Every key of `config/sidecar.yaml` is an attribute of the same name here.
 
-The text under an attribute gives its unit and the reason for its default. `config_file` reads the file,
-`config_rules` says which settings contradict each other.
+The text under an attribute gives its unit and the reason for its default. `file` loads them, `validation` says
+which of them contradict each other.
 """
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from sidecar.config.popular import POPULAR, PopularToken
-from sidecar.config.redaction import MIN_SECRET_CHARS, masked, secret_parts
+from sidecar.config.redaction import masked
 
 PriceSource = Literal["jupiter", "dexscreener", "geckoterminal"]
 """The sources that give prices and trending lists."""
@@ -42,7 +41,6 @@ FileMode = Annotated[
     str, Meta(pattern=r"\A0[67][0-7]{2}\Z", extra={"allowed": 'an octal string from "0600" to "0777"'})
 ]
 
-_MAX_KEY_FILE_BYTES: Final = 4_096
 _DEFAULT_RPM: Final = {"jupiter": 30, "dexscreener": 300, "geckoterminal": 30, "solana_rpc": 240}
 """Requests a minute without a key. The public Solana node allows 40 of one method in 10 s."""
 _KEYED_RPM: Final = {"jupiter": 60}
@@ -105,8 +103,8 @@ class RefreshSettings(Section, frozen=True, kw_only=True):
     """Between readings of SOL's supply: getSupply is expensive for the node."""
     max_concurrent: Annotated[int, Meta(ge=1, le=100)] = 5
     """Upstream calls at a time."""
-    startup_deadline_seconds: Pause = 10.0
-    """When start-up counts as done although some popular token was not answered."""
+    startup_deadline_seconds: Annotated[float, Meta(ge=0, le=50)] = 10.0
+    """When start-up counts as done although some popular token was not answered; a startupProbe allows 60 s."""
     target_uncertainty: Annotated[float, Meta(ge=0.0005, le=1)] | None = 0.01
     """A wanted token less certain than this is refreshed early; 0.01 is 1 %. null: never early."""
     early_share: Annotated[float, Meta(ge=0, le=0.8)] = 0.2
@@ -256,6 +254,8 @@ class Settings(FileSettings, frozen=True, kw_only=True):
     """The list in `popular_file`, as read at start."""
     popular_path: Path | None = None
     """Where it was read from; None: the built-in list."""
+    popular_mistakes: tuple[str, ...] = ()
+    """Why the list at `popular_path` is not the one to start with; `popular` is the built-in one then."""
     written: frozenset[str] = frozenset()
     """Dotted keys that the file or a flag gave, whatever their value."""
     from_environment: frozenset[str] = frozenset()
@@ -273,46 +273,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
     return masked(tree, settings.from_environment)
 
 
-def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """Return every literal text that must not be shown, for a `Redactor`. The default base URLs hold none."""
-    secrets = set(settings.environment_values)
-    defaults = _urls(Settings())
-    for key, url in _urls(settings).items():
-        if url != defaults[key]:
-            secrets |= secret_parts(url or "")
-        if key in settings.from_environment:
-            secrets |= {part for part in (urlsplit(url or "").hostname, urlsplit(url or "").netloc) if part}
-    jupiter = settings.sources.jupiter
-    secrets |= {text for text in (jupiter.api_key, jupiter.api_key_file) if text}
-    return tuple(sorted(text for text in secrets if len(text) >= MIN_SECRET_CHARS))
-
-
-def _urls(settings: Settings) -> dict[str, str | None]:
-    """Return by dotted key the URLs of which all but the origin is secret."""
-    base_urls = {
-        f"sources.{name}.base_url": getattr(settings.sources, name).base_url
-        for name in SourcesSettings.__struct_fields__
-    }
-    return {**base_urls, "fleet.redis_url": settings.fleet.redis_url}
-
-
 def effective_rpm(name: str, source: SourceSettings, *, has_key: bool) -> int:
     """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
     if source.requests_per_minute is not None:
         return source.requests_per_minute
     return _KEYED_RPM.get(name, _DEFAULT_RPM[name]) if has_key else _DEFAULT_RPM[name]
-
-
-def read_key_file(path: str | Path) -> str | None:
-    """Return the API key in a file without the white space around it; None when there is none to be had.
-
-    A file that is missing, unreadable, empty, over 4 KiB or not one word of printable ASCII holds no key.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_KEY_FILE_BYTES + 1)
-    except OSError:
-        return None
-    key = content.decode("ascii", "replace").strip()
-    usable = len(content) <= _MAX_KEY_FILE_BYTES and all("!" <= char <= "~" for char in key)
-    return key if key and usable else None

@@ -1,12 +1,10 @@
-"""What is allowed: for one setting, in words, and for several together."""
+"""What several settings together must keep to."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
-
-import msgspec.inspect as types
 
 from sidecar.config.redaction import MASK, is_secret_name, is_url_name, origin
 from sidecar.config.settings import Settings, SourcesSettings
@@ -24,11 +22,6 @@ class Contradiction(NamedTuple):
     text: str
 
 
-def allowed(field_type: Any) -> str:
-    """Return in words what a setting of this type may be, as in "must be …"."""
-    return _words(types.type_info(field_type))
-
-
 def contradictions(settings: Settings) -> list[Contradiction]:
     """Return what makes settings unusable although each is of its type and in its range."""
     return [
@@ -38,31 +31,6 @@ def contradictions(settings: Settings) -> list[Contradiction]:
         *_amounts(settings),
         *_sources(settings),
     ]
-
-
-def _words(info: types.Type) -> str:
-    match info:
-        case types.Metadata(extra={"allowed": str(words)}):
-            return words
-        case types.UnionType(types=members):
-            return f"{' or '.join(_words(m) for m in members if not isinstance(m, types.NoneType))}, or null"
-        case types.BoolType():
-            return "true or false"
-        case types.LiteralType(values=values):
-            *head, last = map(str, values)
-            return f"{', '.join(head)} or {last}"
-        case types.VarTupleType(item_type=item, min_length=least):
-            return f"a list of {f'at least {least} of ' if least else ''}{_words(item)}"
-        case types.IntType() | types.FloatType():
-            return _number_words(info)
-    raise AssertionError(info)
-
-
-def _number_words(info: types.IntType | types.FloatType) -> str:
-    kind = "a whole number" if isinstance(info, types.IntType) else "a number"
-    if info.gt is not None:
-        return f"{kind} above {info.gt:.15g} and at most {info.le:.15g}"
-    return f"{kind} from {info.ge:.15g} to {info.le:.15g}"
 
 
 def _contradiction(settings: Settings, key: str, must: str, *others: str) -> Contradiction:
@@ -114,7 +82,7 @@ def _listeners(settings: Settings) -> Iterator[Contradiction]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach a listener on this host name or address."""
+    """Return whether only this machine can reach a listener on this host name or address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

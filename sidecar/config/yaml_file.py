@@ -27,6 +27,10 @@ _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,99})")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
+class MissingFileError(SettingsError):
+    """There is no such file."""
+
+
 class TooManyRowsError(SettingsError):
     """A list in the file is longer than it may be."""
 
@@ -39,15 +43,20 @@ class _RowTooManyError(_YamlMistakeError):
     """The first row beyond the limit."""
 
 
-def read_yaml(path: Path, *, most_rows: int = MOST_ROWS, limit: str = "", regular: bool = False) -> Any:
+def read_yaml(
+    path: Path, *, most_rows: int = MOST_ROWS, limit: str = "a list: must be at most", regular: bool = False
+) -> Any:
     """Return what the file holds, None when it holds nothing.
 
-    `limit` names what bounds a list to `most_rows`; `regular` refuses a pipe or device, which might never end.
-    Raises SettingsError, naming the file as given, when it cannot be read, is over 1 MiB or not acceptable, and
-    TooManyRowsError at the first row too many: the rest is not looked at.
+    `limit` says what is too long in a list of more than `most_rows`; `regular` refuses a pipe or a device, which
+    might never end.
+    Raises SettingsError, naming the file as given, when it cannot be read, is over 1 MiB or not acceptable;
+    MissingFileError when there is none; TooManyRowsError at the first row too many, without a look at the rest.
     """
     try:
         return _StrictLoader(_text(path, regular=regular), most_rows).get_single_data()
+    except FileNotFoundError as error:
+        raise MissingFileError([f"{path}: cannot be read: {error.strerror}"]) from error
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
@@ -57,7 +66,7 @@ def read_yaml(path: Path, *, most_rows: int = MOST_ROWS, limit: str = "", regula
     except yaml.reader.ReaderError as error:
         reason = f"is not valid YAML: {error.reason}"
     except _RowTooManyError as error:
-        raise TooManyRowsError([f"{path}: {error}: at most {limit}{most_rows} rows are allowed"]) from error
+        raise TooManyRowsError([f"{path}: {limit} ({most_rows}); {error} is one too many"]) from error
     except _YamlMistakeError as error:
         reason = str(error)
     raise SettingsError([f"{path}: {reason}"])
@@ -99,7 +108,7 @@ def _text(path: Path, *, regular: bool) -> str:
 class _StrictLoader(yaml.SafeLoader):
     """Composes and constructs one document, within limits."""
 
-    yaml_implicit_resolvers: Final = {}  # noqa: RUF012 - PyYAML's: every plain scalar is text until `scalar` reads it
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - so that each plain scalar is text until `scalar` reads it
 
     def __init__(self, text: str, most_rows: int) -> None:
         super().__init__(text)
@@ -109,7 +118,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Check a value before it is composed; `index` is its place in a list."""
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call] # untyped in PyYAML
         self._values_left -= 1
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _mistake(event, "anchors and aliases are not supported")
@@ -126,7 +135,7 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 - PyYAML's
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002, FBT001, FBT002 - PyYAML's
         """Return a mapping whose keys are texts, each there once."""
         items: dict[str, Any] = {}
         for key, value in node.value:

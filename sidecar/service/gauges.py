@@ -31,8 +31,6 @@ def watch(engine: Engine) -> None:
     }
     for loop, seconds in intervals.items():
         metrics.refresh_interval.labels(loop).set(seconds)
-    metrics.reload_successful.set(1)
-    metrics.reload_timestamp.set(engine.clock.time())
     engine.publisher.listen(partial(_show_popular, engine))
 
 

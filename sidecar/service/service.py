@@ -9,7 +9,8 @@ from typing import TypedDict, TypeVar
 from prometheus_client import CollectorRegistry
 
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import Settings, secrets_of
+from sidecar.config.secret_values import secrets_of
+from sidecar.config.settings import Settings
 from sidecar.errors import NotRunningError
 from sidecar.metrics.labels import LookupResult
 from sidecar.metrics.metrics import Metrics
@@ -21,7 +22,7 @@ from sidecar.service import gauges
 from sidecar.service.health import Health
 from sidecar.service.lookups import Lookups
 from sidecar.service.loops import build_loops
-from sidecar.service.reload import PopularFile
+from sidecar.service.reload import PopularList
 from sidecar.service.wiring import Engine
 from sidecar.snapshot.manager import SnapshotManager
 
@@ -63,7 +64,7 @@ class PreCacheService:
         self._lifetime = asyncio.Lock()
         self._engine: Engine | None = None
         self._lookups: Lookups | None = None
-        self._popular_file: PopularFile | None = None
+        self._popular: PopularList | None = None
         self._snapshots: SnapshotManager | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._tracked_changed = coalesce(self._follow_tracked)
@@ -88,6 +89,11 @@ class PreCacheService:
         """The look-ups. Raises NotRunningError before the start."""
         return _begun(self._lookups)
 
+    @property
+    def popular(self) -> PopularList:
+        """The popular list in force. Raises NotRunningError before the start."""
+        return _begun(self._popular)
+
     async def start(self) -> None:
         """Start the loops, on what a snapshot holds; harmless when they run."""
         async with self._lifetime:
@@ -104,15 +110,17 @@ class PreCacheService:
         self.health.begin(build_loops(engine, self._tracked_changed, self.get_stats))
         engine.publisher.listen(self._published)
         gauges.watch(engine)
+        popular = self._popular = PopularList(engine, self._popular_changed, self.redactor.redact)
         if self._saved is not None:
-            self._snapshots = SnapshotManager(engine.memory, self.settings, self._saved)
+            adopt = popular.adopt if popular.is_missing else None
+            self._snapshots = SnapshotManager(engine.memory, self.settings, self._saved, adopt)
             await self._snapshots.start()
+        popular.announce()
         self.health.unanswered = {mint for mint in engine.tracker.popular if not _is_fresh(self._lookups, mint)}
         runs = {f"loop:{name}": loop.run() for name, loop in self.health.loops.items()}
         runs["lag"] = self.health.watch()
         if self.settings.popular_path is not None:
-            self._popular_file = PopularFile(self.settings.popular_path, engine, self._popular_changed)
-            runs["reload"] = self._popular_file.run()
+            runs["reload"] = popular.run()
         self._tasks = [asyncio.create_task(run, name=name) for name, run in runs.items()]
         log.info("started", extra={"popular_tokens": len(engine.tracker.popular)})
 
@@ -139,7 +147,7 @@ class PreCacheService:
 
         The built-in list is always good. Raises NotRunningError before the start.
         """
-        return self.settings.popular_path is None or await _begun(self._popular_file).reload()
+        return self.settings.popular_path is None or await self.popular.reload()
 
     async def wait_broken(self) -> None:
         """Return only when a loop has ended by itself, which it never should, raising what ended it."""

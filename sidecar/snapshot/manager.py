@@ -46,7 +46,7 @@ class SnapshotManager:
         self._clock = memory.clock
         self._success = success
         self._adopt = adopt
-        self._disk = Disk(self._clock)
+        self._disk = Disk()
         self._saving: asyncio.Task[None] | None = None
         self._failing = False
         tokens = settings.cache.max_entries + settings.tracking.max_tokens

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from sidecar.config.popular import PopularToken, is_symbol
-from sidecar.errors import InvalidMintError
-from sidecar.models import MarketCap, Mint, parse_mint
+from sidecar.models import MarketCap, Mint, is_mint
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.tracker import SLICES, Place, Wanted
 from sidecar.runtime.clock import Instant
@@ -122,7 +121,7 @@ def decode(content: bytes) -> Snapshot:
 def is_credible_token(token: SavedToken) -> bool:
     """Return whether the figures of a record, written by another process, make sense and agree with each other."""
     cap = token.cap
-    return _is_mint(token.mint) and _is_sound(token) and (cap is None or _is_credible(cap, token.mint))
+    return is_mint(token.mint) and _is_sound(token) and (cap is None or _is_credible(cap, token.mint))
 
 
 def _line(text: bytes) -> Line | None:
@@ -165,15 +164,7 @@ def _is_same(figure: float, product: float) -> bool:
 def _is_credible_demand(demand: SavedDemand) -> bool:
     counts = all(ago >= 0 and requests > 0 for ago, requests in demand.requests)
     named = is_symbol(demand.symbol) if demand.place == "popular" else not demand.symbol
-    return _is_mint(demand.mint) and counts and len(demand.requests) <= SLICES and named
-
-
-def _is_mint(text: str) -> bool:
-    try:
-        parse_mint(text)
-    except InvalidMintError:
-        return False
-    return True
+    return is_mint(demand.mint) and counts and len(demand.requests) <= SLICES and named
 
 
 def _is_sound(value: object) -> bool:

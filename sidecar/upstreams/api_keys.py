@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
-from sidecar.config.settings import JupiterSettings, effective_rpm, read_key_file
+from sidecar.config.settings import JupiterSettings, effective_rpm
 from sidecar.runtime.clock import Clock
+from sidecar.runtime.disk import read_regular
 from sidecar.upstreams.budget import Budget
 
 REREAD_SECONDS: Final = 10.0
+MAX_KEY_FILE_BYTES: Final = 4_096
 
 log = logging.getLogger(__name__)
 
@@ -44,3 +47,17 @@ class JupiterKey:
         self._key = key
         rpm = effective_rpm("jupiter", self._settings, has_key=key is not None)
         self._budget.set_requests_per_minute(rpm)
+
+
+def read_key_file(path: str | Path) -> str | None:
+    """Return the API key in a file without the white space around it; None when there is none to be had.
+
+    A file that is missing, unreadable, empty, over 4 KiB or not one word of printable ASCII holds no key.
+    """
+    try:
+        content = read_regular(Path(path), MAX_KEY_FILE_BYTES + 1)
+    except OSError:
+        return None
+    key = content.decode("ascii", "replace").strip()
+    usable = len(content) <= MAX_KEY_FILE_BYTES and all("!" <= char <= "~" for char in key)
+    return key if key and usable else None

@@ -82,6 +82,7 @@ async def status(request: web.Request) -> web.Response:
             "python": platform.python_version(),
             "started_at": service.health.started_unix,
             "statistics": service.get_stats(),
+            "popular_list": service.popular.status(),
             "sources": {name: _source(one) for name, one in service.engine.upstreams.items()},
             "loops": loops,
             "settings": redacted(service.settings),

@@ -4,11 +4,11 @@ from typing import Final
 
 BAD_SETTINGS: Final = {
     "unknown_section": (
-        "refesh: unknown key; allowed here: api, cache, fleet, log, ops, popular_file, pricing, refresh, "
-        "shutdown, snapshot, sources, tracking, trending"
+        "refesh: unknown key, perhaps refresh; allowed here: api, cache, fleet, log, ops, popular_file, pricing, "
+        "refresh, shutdown, snapshot, sources, tracking, trending"
     ),
     "unknown_key": (
-        "cache.fresh_secs: unknown key; allowed here: fresh_seconds, max_entries, "
+        "cache.fresh_secs: unknown key, perhaps fresh_seconds; allowed here: fresh_seconds, max_entries, "
         "max_stale_seconds, negative_seconds"
     ),
     "unknown_source": (
@@ -118,22 +118,20 @@ BAD_SETTINGS: Final = {
     "alias": "bad/alias.yaml: line 1, column 6: anchors and aliases are not supported",
     "bomb": "bad/bomb.yaml: line 1, column 5: anchors and aliases are not supported",
     "tag": "bad/tag.yaml: line 1, column 6: tags are not supported",
-    "two_documents": "bad/two_documents.yaml: line 2, column 1: only one YAML document is allowed",
+    "two_documents": "bad/two_documents.yaml: is not valid YAML: line 2, column 1: found another document",
     "list_as_a_key": "bad/list_as_a_key.yaml: line 1, column 3: a key must be 1 to 64 printable characters",
     "too_deep": "bad/too_deep.yaml: line 1, column 16: nested too deeply",
 }
 """The files in `bad/`."""
 
 BAD_POPULAR_LISTS: Final = {
-    "empty": "must be a mapping with the key tokens, not null",
-    "bare_list": "must be a mapping with the key tokens, not a list",
+    "empty": "the file: must be a mapping of keys, not nothing",
+    "bare_list": "the file: must be a mapping of keys, not a list",
     "unknown_key": "mints: unknown key; allowed here: tokens",
     "tokens_not_a_list": (
         "tokens: must be a list of mint and symbol, not 'So11111111111111111111111111111111111111112'"
     ),
-    "row_not_a_mapping": (
-        "tokens[0]: must be a mapping of mint and symbol, not 'So11111111111111111111111111111111111111112'"
-    ),
+    "row_not_a_mapping": ("tokens[0]: must be a mapping of keys, not a single value"),
     "unknown_key_in_a_row": "tokens[0].name: unknown key; allowed here: mint, symbol",
     "mint_lower_cased": (
         "tokens[0].mint: must be a mint (base58 of 32 bytes), not '7dhbwxmci3dt8ufywyzweblxgycu7y3il6trkn1y7arj'"
@@ -148,6 +146,6 @@ BAD_POPULAR_LISTS: Final = {
     "symbol_not_printable": "tokens[0].symbol: must be a string of 1 to 32 printable characters, not 'S\\nL'",
     "symbol_a_number": "tokens[0].symbol: must be a string of 1 to 32 printable characters, not 42",
     "mint_twice": "tokens[2].mint: is in the list already: So11111111111111111111111111111111111111112",
-    "too_many": "tokens: must be at most tracking.max_tokens (3), not 4",
+    "too_many": "tokens: must be at most tracking.max_tokens (3); line 5, column 5 is one too many",
 }
 """The files in `bad_popular/`, read with room for three tokens."""

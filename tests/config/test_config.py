@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.file import load_settings
+from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import (
     FleetSettings,
     JupiterSettings,
@@ -10,11 +11,10 @@ from sidecar.config.settings import (
     SourceSettings,
     SourcesSettings,
     effective_rpm,
-    read_key_file,
     redacted,
-    secrets_of,
 )
 from sidecar.config.validation import contradictions, is_loopback
+from sidecar.upstreams.api_keys import read_key_file
 
 
 def test_the_defaults_contradict_nothing() -> None:

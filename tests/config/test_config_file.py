@@ -2,13 +2,16 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from time import process_time
 
 import pytest
 
 from sidecar.config.file import load_settings
 from sidecar.config.popular import POPULAR, PopularToken
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import ApiSettings, FileSettings, Section, Settings, secrets_of
+from sidecar.config.secret_values import secrets_of
+from sidecar.config.settings import ApiSettings, FileSettings, Section, Settings
 from sidecar.errors import SettingsError
 from sidecar.models import Mint
 from tests.config.mistakes import BAD_SETTINGS
@@ -105,12 +108,12 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     """
 
     assert mistakes(tmp_path, text) == [
-        "refresh.popular_seconds: must be a number from 0.1 to 86400, not 'soon'",
-        f"cash: unknown key; allowed here: {', '.join(sorted(FileSettings.__struct_fields__))}",
+        f"cash: unknown key, perhaps cache; allowed here: {', '.join(sorted(FileSettings.__struct_fields__))}",
         "api.port: the environment variable PORT is not set",
         "api.port: the environment variable HOST is not set",
-        f"{tmp_path}/popular.yaml: tokens[0].symbol: must be a string of 1 to 32 printable characters, not ''",
+        "refresh.popular_seconds: must be a number from 0.1 to 86400, not 'soon'",
         "cache.max_stale_seconds: must be above cache.fresh_seconds (360), not 360",
+        f"{tmp_path}/popular.yaml: tokens[0].symbol: must be a string of 1 to 32 printable characters, not ''",
     ]
 
 
@@ -219,23 +222,106 @@ def test_without_a_popular_list_beside_the_file_the_built_in_one_is_used(tmp_pat
     assert (settings.popular, settings.popular_path) == (POPULAR, None)
 
 
-def test_a_popular_list_that_cannot_be_reached_is_a_mistake_even_when_it_was_not_named(tmp_path: Path) -> None:
+def test_a_popular_list_that_cannot_be_reached_is_told_even_when_it_was_not_named(tmp_path: Path) -> None:
     (tmp_path / "popular.yaml").symlink_to("popular.yaml")
+
+    settings = load(tmp_path, "{}")
+
+    assert settings.popular_mistakes == (f"{tmp_path}/popular.yaml: cannot be read: {os.strerror(errno.ELOOP)}",)
+    assert settings.popular == POPULAR
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("tokens: {", "is not valid YAML: line 1, column 10: expected the node content, but found '<stream end>'"),
+        ("tokens: 1", "tokens: must be a list of mint and symbol, not 1"),
+        (f"tokens: [{{mint: {SOL}, symbol: ''}}]", "tokens[0].symbol: must be a string of 1 to 32 printable"),
+    ],
+)
+def test_a_bad_popular_list_leaves_the_built_in_one_and_its_mistakes(
+    tmp_path: Path, text: str, mistake: str
+) -> None:
+    (tmp_path / "popular.yaml").write_text(text)
+
+    settings = load(tmp_path, "tracking: {max_tokens: 9}")
+
+    assert settings.popular == POPULAR[:9]
+    assert settings.popular_path == tmp_path / "popular.yaml"
+    assert [mistake in one for one in settings.popular_mistakes] == [True]
+
+
+def test_a_popular_list_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "popular.yaml")
+
+    settings = load(tmp_path, "{}")
+
+    assert settings.popular_mistakes == (f"{tmp_path}/popular.yaml: cannot be read: is not a regular file",)
+
+
+def test_a_disk_that_does_not_answer_leaves_the_built_in_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thawed = Event()
+    monkeypatch.setattr("sidecar.runtime.disk.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("sidecar.config.yaml_file.read_regular", lambda *_: thawed.wait(10))
+
+    settings = load(tmp_path, "{}")
+
+    thawed.set()
+    assert settings.popular_mistakes == (f"{tmp_path}/popular.yaml: cannot be read: the disk does not answer",)
+    assert settings.popular == POPULAR
+
+
+def test_a_list_of_a_megabyte_is_refused_at_the_first_row_too_many(tmp_path: Path) -> None:
+    rows = "".join(f"  - {{mint: {SOL[:-5]}{number:05}, symbol: S{number}}}\n" for number in range(13_000))
+    (tmp_path / "popular.yaml").write_text(f"tokens:\n{rows}")
+    began = process_time()
 
     (mistake,) = mistakes(tmp_path, "{}")
 
-    assert mistake == f"{tmp_path}/popular.yaml: cannot be read: {os.strerror(errno.ELOOP)}"
+    assert process_time() - began < 1
+    place = "line 102, column 5 is one too many"
+    assert mistake == f"{tmp_path}/popular.yaml: tokens: must be at most tracking.max_tokens (100); {place}"
+
+
+def test_more_values_than_any_settings_have_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"k{number}: [1, 2, 3]\n" for number in range(9000))
+    assert "there are too many values" in mistakes(tmp_path, rows)[0]
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\r\n", "\t"])
+def test_white_space_around_a_secret_or_a_url_is_none_of_it(tmp_path: Path, blank: str) -> None:
+    text = """
+    sources:
+      jupiter: {api_key: "${KEY}"}
+      solana_rpc: {base_url: "${RPC}/${KEY}?a=1"}
+    fleet: {redis_url: "${REDIS}"}
+    """
+    environ = {
+        name: f"{blank}{value}{blank}"
+        for name, value in {"KEY": "key-1234", "RPC": "https://rpc.example", "REDIS": "redis://cache"}.items()
+    }
+
+    settings = load(tmp_path, text, environ)
+
+    assert settings.sources.jupiter.api_key == "key-1234"
+    assert settings.sources.solana_rpc.base_url == "https://rpc.example/key-1234?a=1"
+    assert settings.fleet.redis_url == "redis://cache"
+    assert "key-1234" in secrets_of(settings)
+    assert load(tmp_path, "sources: {jupiter: {api_key: ' key-5678 '}}").sources.jupiter.api_key == "key-5678"
 
 
 def test_a_wrong_max_tokens_does_not_make_the_popular_list_wrong_too(tmp_path: Path) -> None:
-    rows = ", ".join(f"{{mint: {token.mint}, symbol: {token.symbol}}}" for token in POPULAR)
-    (tmp_path / "popular.yaml").write_text(f"tokens: [{rows}]")
+    rows = "".join(f"- {{mint: {token.mint}, symbol: {token.symbol}}}\n" for token in POPULAR)
+    path = tmp_path / "popular.yaml"
+    path.write_text(f"tokens:\n{rows}")
 
     assert mistakes(tmp_path, "tracking: {max_tokens: 0}") == [
         "tracking.max_tokens: must be a whole number from 1 to 10000, not 0"
     ]
     assert mistakes(tmp_path, "tracking: {max_tokens: 10}") == [
-        f"{tmp_path}/popular.yaml: tokens: must be at most tracking.max_tokens (10), not 11"
+        f"{path}: tokens: must be at most tracking.max_tokens (10); line 12, column 3 is one too many"
     ]
 
 

@@ -65,5 +65,5 @@ def test_every_mistake_in_a_list_is_told(tmp_path: Path) -> None:
     assert caught.value.mistakes == [
         f"{file}: tokens[0].mint: must be a mint (base58 of 32 bytes), not 'abc'",
         f"{file}: tokens[0].symbol: must be a string of 1 to 32 printable characters, not 1",
-        f"{file}: tokens[1]: must be a mapping of mint and symbol, not 2",
+        f"{file}: tokens[1]: must be a mapping of keys, not a single value",
     ]

@@ -3,13 +3,15 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sidecar.config.file import load_settings
 from sidecar.config.popular import PopularToken, load_popular
 from sidecar.config.settings import RefreshSettings, Settings, TrackingSettings
 from sidecar.demo import Market, serve
@@ -18,7 +20,7 @@ from sidecar.models import Mint
 from sidecar.service import reload
 from tests.clock import UNIX_START
 from tests.running import Rig, running
-from tests.service.tokens import BONK, JUP, SOL, WIF, plain_tokens
+from tests.service.tokens import BONK, JUP, POPULAR_MINTS, SOL, WIF, plain_tokens
 from tests.system.processes import Process, serving
 
 FIRST = {SOL: "SOL", BONK: "BONK"}
@@ -63,8 +65,7 @@ def series(rig: Rig) -> dict[str, str]:
 async def look_twice(rig: Rig) -> None:
     """Let the watcher see the same content two times, as it does within two seconds."""
     for _ in range(2):
-        assert rig.service._popular_file is not None
-        await rig.service._popular_file.look()
+        await rig.service.popular.look()
     await rig.settle()
 
 
@@ -157,10 +158,10 @@ async def test_who_joins_with_a_value_in_memory_has_its_series_before_any_call(p
 BAD = [
     ("tokens: [{mint: nobody, symbol: X}]", "tokens[0].mint: must be a mint (base58 of 32 bytes), not 'nobody'"),
     ("tokens: {", "is not valid YAML: line 1, column 10: expected the node content, but found '<stream end>'"),
-    ("", "must be a mapping with the key tokens, not null"),
+    ("", "the file: must be a mapping of keys, not nothing"),
     (
         content({mint: f"T{n}" for n, mint in enumerate(plain_tokens(Market(), 21))}),
-        "must be at most tracking.max_tokens (20), not 21",
+        "must be at most tracking.max_tokens (20); line 42, column 3 is one too many",
     ),
 ]
 
@@ -222,11 +223,10 @@ async def test_a_bug_in_the_reading_is_a_list_refused(
 async def test_a_file_that_is_being_written_is_left_in_peace(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with running(settings_for(path)) as rig:
         await look_twice(rig)
-        assert rig.service._popular_file is not None
         whole = content({WIF: "WIF"})
         for length in (0, 10, 30):
             path.write_text(whole[:length])
-            await rig.service._popular_file.look()
+            await rig.service.popular.look()
         path.write_text(whole)
         await look_twice(rig)
         assert rig.service.engine.tracker.popular == (WIF,)
@@ -261,10 +261,10 @@ async def test_a_configmap_that_points_elsewhere_is_a_change_and_one_with_the_sa
 async def test_the_file_is_looked_at_every_second(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[float] = []
 
-    async def look(_: reload.PopularFile) -> None:
+    async def look(_: reload.PopularList) -> None:
         looks.append(rig.clock.monotonic())
 
-    monkeypatch.setattr(reload.PopularFile, "look", look)
+    monkeypatch.setattr(reload.PopularList, "look", look)
     async with running(settings_for(path), start=False) as rig:
         await rig.service.start()
         await rig.run_for(3.0)
@@ -294,6 +294,100 @@ async def test_with_the_built_in_list_there_is_nothing_to_reload() -> None:
         assert {task.get_name() for task in rig.service._tasks} == {
             *("loop:popular", "loop:tracked", "loop:trending", "loop:stats", "loop:early", "lag")
         }
+
+
+@pytest.mark.parametrize("spoil", [os.mkfifo, Path.mkdir])
+async def test_a_list_that_becomes_a_pipe_or_a_folder_is_refused_and_can_come_back(
+    path: Path, spoil: Callable[[Path], None]
+) -> None:
+    async with running(settings_for(path)) as rig:
+        path.unlink()
+        spoil(path)
+        await look_twice(rig)
+        assert reloaded(rig)[0] == 0.0
+        assert rig.service.popular.status()["mistakes"] == [f"{path}: cannot be read: is not a regular file"]
+        path.unlink() if path.is_fifo() else path.rmdir()
+        path.write_text(content({WIF: "WIF"}))
+        assert await rig.service.reload()
+        assert reloaded(rig)[0] == 1.0
+
+
+async def test_a_mount_that_hangs_keeps_the_list_and_a_reload_works_again_when_it_answers(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thawed = threading.Event()
+    began: list[Path] = []
+
+    def hang(file: Path, _: int) -> bytes:
+        began.append(file)
+        thawed.wait(30)
+        return b""
+
+    async with running(settings_for(path)) as rig:
+        with monkeypatch.context() as frozen:
+            frozen.setattr(reload, "read_regular", hang)
+            frozen.setattr("sidecar.config.yaml_file.read_regular", hang)
+            frozen.setattr(reload, "ANSWER_SECONDS", 0.02)
+            path.write_text(content({WIF: "WIF"}))
+            for _ in range(3):
+                assert not await rig.service.reload()
+            assert reloaded(rig)[0] == 0.0
+            assert began == [path]
+            assert "the disk does not answer" in rig.service.popular.status()["mistakes"][0]
+            assert rig.service.engine.tracker.popular == (SOL, BONK)
+        thawed.set()
+        assert await rig.service.reload()
+        assert set(rig.service.engine.tracker.popular) == {WIF}
+
+
+def started_on(path: Path, text: str, snapshot: str | None = None) -> Settings:
+    """Return the settings that a process would start with."""
+    path.write_text(text)
+    file = path.with_name("sidecar.yaml")
+    file.write_text(yaml.safe_dump({"snapshot": {"path": snapshot}, "tracking": {"max_tokens": 20}}))
+    return load_settings(file, environ={})
+
+
+async def test_a_start_on_a_bad_list_uses_the_built_in_one_and_says_so(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(started_on(path, "tokens: 1")) as rig:
+        assert rig.service.engine.tracker.popular == POPULAR_MINTS
+        assert reloaded(rig) == (0.0, -UNIX_START)
+        mistake = f"{path}: tokens: must be a list of mint and symbol, not 1"
+        status = {"in_force": "built in", "tokens": 11, "file": str(path), "mistakes": [mistake]}
+        assert rig.service.popular.status() == status
+        for _ in range(3):
+            await look_twice(rig)
+        assert told(caplog) == ["popular list refused, started on another one"]
+        (line,) = [record.__dict__ for record in caplog.records if record.levelname == "ERROR"]
+        assert (line["in_force"], line["mistakes"]) == ("built in", [mistake])
+        path.write_text(content(FIRST))
+        await look_twice(rig)
+        assert rig.service.engine.tracker.popular == (SOL, BONK)
+        assert rig.service.popular.status()["in_force"] == "file"
+        assert reloaded(rig)[0] == 1.0
+
+
+async def test_a_start_on_a_bad_list_uses_the_one_of_the_snapshot(path: Path) -> None:
+    snapshot = str(path.with_name("snapshot"))
+    async with running(started_on(path, content({JUP: "JP", WIF: "CAT"}), snapshot)) as first:
+        await first.warm()
+    async with running(started_on(path, "tokens: {", snapshot)) as second:
+        assert second.service.engine.tracker.popular == (JUP, WIF)
+        assert second.service.engine.symbols == {JUP: "JP", WIF: "CAT"}
+        assert second.service.popular.status()["in_force"] == "snapshot"
+        await second.warm()
+        assert series(second) == {JUP: "JP", WIF: "CAT"}
+        assert reloaded(second)[0] == 0.0
+
+
+async def test_a_good_list_is_not_replaced_by_the_one_of_the_snapshot(path: Path) -> None:
+    snapshot = str(path.with_name("snapshot"))
+    async with running(started_on(path, content({JUP: "JUP"}), snapshot)) as first:
+        await first.warm()
+    async with running(started_on(path, content({WIF: "WIF"}), snapshot)) as second:
+        assert second.service.engine.tracker.popular == (WIF,)
 
 
 async def test_before_the_start_there_is_nothing_to_reload_into(path: Path) -> None:

@@ -11,7 +11,8 @@ from yarl import URL
 
 from sidecar.app import Sidecar
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import ApiSettings, OpsSettings, Settings, secrets_of
+from sidecar.config.secret_values import secrets_of
+from sidecar.config.settings import ApiSettings, OpsSettings, Settings
 from sidecar.demo import Fault, Source, serve
 from sidecar.models import WRAPPED_SOL
 from tests.clock import FakeClock

@@ -7,6 +7,7 @@ import pytest
 
 from sidecar.app import Sidecar
 from sidecar.config.redaction import Redactor
+from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import (
     CacheSettings,
     FileSettings,
@@ -14,7 +15,6 @@ from sidecar.config.settings import (
     Settings,
     SourceSettings,
     SourcesSettings,
-    secrets_of,
 )
 from sidecar.demo import Fault
 from sidecar.runtime.version import __version__

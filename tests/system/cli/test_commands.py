@@ -1,3 +1,4 @@
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,19 @@ async def test_every_mistake_is_a_line_and_the_exit_code_is_2(tmp_path: Path, co
         *("api.colour", "api.port", "log.level", "refresh.popular_seconds")
     ]
     assert all(line.startswith("mc-sidecar: ") for line in errors)
+
+
+async def test_a_bad_popular_list_stops_check_config_but_not_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("{}")
+    (tmp_path / "popular.yaml").write_text("tokens: [{mint: abc, symbol: ABC}]")
+    code, _, errors = await run("check-config", "--config", str(file))
+    assert (code, len(errors)) == (2, 1)
+    assert errors[0].endswith("tokens[0].mint: must be a mint (base58 of 32 bytes), not 'abc'")
+    async with started("demo", *FREE_PORTS, "--config", str(file)) as process:
+        await process.listening()
+        assert await process.end(signal.SIGTERM) == 0
+    assert [line["in_force"] for line in process.log if line["level"] == "error"] == ["built in"]
 
 
 async def test_a_missing_settings_file_is_a_mistake(tmp_path: Path) -> None:
