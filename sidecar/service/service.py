@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from typing import TypedDict, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -12,7 +12,6 @@ from sidecar.config.redaction import Redactor
 from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import Settings
 from sidecar.errors import NotRunningError
-from sidecar.metrics.labels import LookupResult
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import BatchResult, MarketCap, Mint, parse_mint
 from sidecar.runtime.aio import coalesce
@@ -23,23 +22,13 @@ from sidecar.service.health import Health
 from sidecar.service.lookups import Lookups
 from sidecar.service.loops import build_loops
 from sidecar.service.reload import PopularList
+from sidecar.service.statistics import Statistics, statistics
 from sidecar.service.wiring import Engine
 from sidecar.snapshot.manager import SnapshotManager
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-class Statistics(TypedDict):
-    """What `get_stats` returns."""
-
-    tracked_tokens: int
-    popular_tokens: int
-    total_requests: int
-    total_cache_hits: int
-    hit_rate: float
-    running: bool
 
 
 class PreCacheService:
@@ -175,14 +164,12 @@ class PreCacheService:
 
     def get_stats(self) -> Statistics:
         """Return the statistics; `hit_rate` is in percent, over the life of the service."""
+        built_in = self.settings.popular
         tracker = self._engine.tracker if self._engine else None
-        requests, hits, rate = _requests(self.metrics.hot.lookups, self._elsewhere)
-        return Statistics(
-            tracked_tokens=len(tracker.mints if tracker else self.settings.popular),
-            popular_tokens=len(tracker.popular if tracker else self.settings.popular),
-            total_requests=requests,
-            total_cache_hits=hits,
-            hit_rate=rate,
+        return statistics(
+            *((tracker.mints, tracker.popular) if tracker else (built_in, built_in)),
+            lookups=self.metrics.hot.lookups,
+            elsewhere=self._elsewhere,
             running=self.running,
         )
 
@@ -200,14 +187,6 @@ class PreCacheService:
         self.health.unanswered.intersection_update(self.engine.tracker.popular)
         self._tracked_changed()
         self.health.loops["popular"].wake()
-
-
-def _requests(lookups: Mapping[LookupResult, int], elsewhere: Mapping[bool, int]) -> tuple[int, int, float]:
-    """Return all requests, the hits among them, and the hits' percentage of what was answered."""
-    hits = lookups["hit"] + lookups["stale"] + elsewhere[True]
-    answered = hits + lookups["miss"] + lookups["not_priced"] + elsewhere[False]
-    rate = round(100 * hits / answered, 1) if answered else 0.0
-    return answered + lookups["rejected"] + lookups["error"], hits, rate
 
 
 def _is_fresh(lookups: Lookups, mint: Mint) -> bool:
