@@ -123,3 +123,16 @@ def test_settings_and_lists_in_the_manifests_are_read_by_the_sidecar(folder: str
         load_settings(path, environ={})
     for path in tmp_path.glob("*-popular.yaml"):
         assert load_settings(None, environ={}, overrides={"popular_file": str(path)}).popular_path == path
+
+
+def test_links_of_every_alert_are_replaced() -> None:
+    rule = one(documents(FOLDERS["monitoring-with-your-links"]), "PrometheusRule", "mc-sidecar")
+    [alerts] = [group["rules"] for group in rule["spec"]["groups"] if group["name"] == "mc-sidecar-alerts"]
+    links = {
+        annotation for alert in alerts for annotation in alert["annotations"].items() if "_url" in annotation[0]
+    }
+    assert len(links) > len(alerts)
+    assert {(name, link.split("/d/")[0].split("/blob/")[0]) for name, link in links} == {
+        ("dashboard_url", "https://grafana.shop.example"),
+        ("runbook_url", "https://git.shop.example/platform/mc-sidecar"),
+    }

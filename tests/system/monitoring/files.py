@@ -11,6 +11,16 @@ from tests.system.k8s.rendering import MANIFESTS
 Json = dict[str, Any]
 
 FOLDER: Final = MANIFESTS / "monitoring"
+SELECTED: Final = {
+    "$__rate_interval": "5m",
+    "$__range": "5m",
+    "$namespace": ".*",
+    "$application": ".*",
+    "$pod": ".*",
+}
+"""What Grafana puts in place of the variables when everything is selected."""
+RUNBOOK: Final = "https://git.example.com/mc-sidecar/blob/main/docs/runbook.md"
+"""Where the alerts link to."""
 SELECTOR: Final = re.compile(r"\b((?:mc_sidecar|process)_\w+|up)\s*(\{[^}]*\})?")
 """A metric of the sidecar and its matchers; recording rules have a colon and do not match in whole."""
 
@@ -46,3 +56,10 @@ def metric_selectors(expression: str) -> list[tuple[str, str]]:
     """Return the metrics of an expression with their matchers, recording rules left out."""
     without_rules = re.sub(r"\bmc_sidecar:[\w:]+(\{[^}]*\})?", "", expression)
     return [(match[1], match[2] or "") for match in SELECTOR.finditer(without_rules)]
+
+
+def selected(query: str, **values: str) -> str:
+    """Return a query of the dashboard with the variables replaced, some by other values than `SELECTED`."""
+    for variable, value in (SELECTED | {f"${name}": text for name, text in values.items()}).items():
+        query = query.replace(variable, value)
+    return query

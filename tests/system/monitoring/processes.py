@@ -24,6 +24,8 @@ POD: Final = {
     "__meta_kubernetes_namespace": "shop",
     "__meta_kubernetes_pod_name": "web-1",
     "__meta_kubernetes_pod_phase": "Running",
+    "__meta_kubernetes_pod_controller_kind": "ReplicaSet",
+    "__meta_kubernetes_pod_controller_name": "web-6d4cf56db6",
     "__meta_kubernetes_pod_label_mc_sidecar": "enabled",
     "__meta_kubernetes_pod_container_name": "mc-sidecar",
     "__meta_kubernetes_pod_container_port_name": "mc-sidecar-ops",
@@ -77,7 +79,10 @@ def process(
 def demo(folder: Path) -> Iterator[tuple[str, str]]:
     """Run `mc-sidecar demo`; yield the base URLs of the application's and of the operator's listener."""
     log, settings = folder / "demo.log", folder / "sidecar.yaml"
-    settings.write_text("{api: {port: 0}, ops: {port: 0}, refresh: {popular_seconds: 3}}")
+    settings.write_text(
+        "{api: {port: 0}, ops: {port: 0}, refresh: {popular_seconds: 3}, "
+        f"snapshot: {{path: {folder / 'snapshot'}, interval_seconds: 1}}}}"
+    )
     command = [sys.executable, "-m", "sidecar", "demo", "--config", str(settings)]
 
     def listening() -> dict[str, Any] | None:
@@ -108,7 +113,8 @@ def scrape_jobs(ops: str) -> list[dict[str, Any]]:
 def prometheus(folder: Path, ops: str) -> Iterator["Prometheus"]:
     """Run a Prometheus with the repository's scrape configuration and rules."""
     program = require_program("prometheus", package="prometheus")
-    (folder / "rules.yaml").write_text(yaml.safe_dump(rule_groups()))
+    groups = [{"name": group["name"], "rules": group["rules"]} for group in rule_groups()["groups"]]
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))  # all of them at the test's interval
     configuration = {
         "global": {"evaluation_interval": "500ms"},
         "rule_files": [str(folder / "rules.yaml")],

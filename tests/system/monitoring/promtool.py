@@ -9,14 +9,17 @@ import yaml
 from tests.programs import require_program
 from tests.system.monitoring.files import rule_groups
 
-POD: Final = 'job="mc-sidecar",namespace="shop",pod="web-1",instance="10.0.0.1:9765"'
+POD: Final = (
+    'job="mc-sidecar",namespace="shop",application="web",workload="ReplicaSet",'
+    'pod="web-1",instance="10.0.0.1:9765"'
+)
 SOURCES: Final = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
 
 Series = dict[str, str]
 
 
 def series(metric: str, **labels: str) -> str:
-    """Return the name of a series of the one pod that the tests look at."""
+    """Return the name of a series of the first pod that the tests look at."""
     pairs = ",".join([POD, *(f'{key}="{value}"' for key, value in labels.items())])
     return f"{metric}{{{pairs}}}"
 
@@ -37,9 +40,17 @@ def circuit(source: str) -> str:
 
 
 POPULAR_SUCCESS: Final = series("mc_sidecar_refresh_last_success_timestamp_seconds", loop="popular")
+UNPRICED: Final = series("mc_sidecar_popular_unpriced_tokens")
+SNAPSHOT_SUCCESS: Final = series("mc_sidecar_snapshot_last_success_timestamp_seconds")
 RELOADED: Final = series("mc_sidecar_config_last_reload_successful")
 UP: Final = series("up")
 STARTED: Final = series("process_start_time_seconds")
+BUILD: Final = series("mc_sidecar_build_info", version="0.1.0")
+
+
+def prices_asked_of(source: str) -> str:
+    """Return the name of the series that says that prices are asked of a source."""
+    return series("mc_sidecar_pricing_source_info", source=source)
 
 
 def healthy() -> Series:
@@ -47,8 +58,13 @@ def healthy() -> Series:
     return {
         UP: "1x600",
         STARTED: "0x600",
-        series("mc_sidecar_build_info", version="0.1.0"): "1x600",
+        BUILD: "1x600",
         POPULAR_SUCCESS: "0+60x600",
+        series("mc_sidecar_refresh_interval_seconds", loop="popular"): "60x600",
+        UNPRICED: "1x600",  # a token that never had a price
+        SNAPSHOT_SUCCESS: "0+60x600",
+        series("mc_sidecar_snapshot_interval_seconds"): "30x600",
+        **{prices_asked_of(source): "1x600" for source in SOURCES if source != "solana_rpc"},
         RELOADED: "1x600",
         **{lookups(result): "0x600" for result in ("stale", "not_priced", "invalid", "rejected", "error")},
         lookups("hit"): "0+600x600",
@@ -61,6 +77,14 @@ def healthy() -> Series:
     }
 
 
+def pod(number: int, values: Series) -> Series:
+    """Return the series of the first pod as those of another one."""
+    return {
+        name.replace('"web-1"', f'"web-{number}"').replace("10.0.0.1:", f"10.0.0.{number}:"): text
+        for name, text in values.items()
+    }
+
+
 def firing(minutes: int, alerts: list[str], severity: str) -> dict[str, Any]:
     """Return the expectation that exactly these alerts fire after so many minutes."""
     samples = [{"labels": f'{{alertname="{alert}",severity="{severity}"}}', "value": 1} for alert in alerts]
@@ -68,18 +92,34 @@ def firing(minutes: int, alerts: list[str], severity: str) -> dict[str, Any]:
     return {"expr": expression, "eval_time": f"{minutes}m", "exp_samples": samples}
 
 
-def check(folder: Path, changed: Series, expectations: list[dict[str, Any]], alerts: tuple[Any, ...] = ()) -> str:
-    """Run the rules over ten healthy hours with some series changed; return what promtool found wrong."""
+def check(
+    folder: Path,
+    changed: Series,
+    expectations: list[dict[str, Any]],
+    alerts: tuple[Any, ...] = (),
+    *,
+    interval: str = "1m",
+) -> str:
+    """Run the rules over ten healthy hours with some series changed; return what promtool found wrong.
+
+    `interval`: of the values, and of the rules' evaluation.
+    """
     promtool = require_program("promtool", package="prometheus")
     values = {name: text for name, text in (healthy() | changed).items() if text}
     (folder / "rules.yaml").write_text(yaml.safe_dump(rule_groups()))
     test = {
-        "interval": "1m",
+        "interval": interval,
         "input_series": [{"series": name, "values": text} for name, text in values.items()],
         "promql_expr_test": expectations,
         "alert_rule_test": [*alerts],
     }
-    (folder / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
+    tests = {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": interval,
+        "group_eval_order": [group["name"] for group in rule_groups()["groups"]],  # else any
+        "tests": [test],
+    }
+    (folder / "test.yaml").write_text(yaml.safe_dump(tests))
     command = [promtool, "test", "rules", str(folder / "test.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - promtool from PATH
     return "" if done.returncode == 0 else done.stdout + done.stderr

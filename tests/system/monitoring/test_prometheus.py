@@ -4,21 +4,19 @@ import math
 import re
 import subprocess
 from collections.abc import Iterator
-from itertools import count
 from typing import Final, NamedTuple
 
 import pytest
 
 from sidecar.demo import Market
 from tests.programs import require_program
-from tests.system.monitoring.files import metric_selectors, panel_queries, rules
+from tests.system.monitoring.files import metric_selectors, panel_queries, rules, selected
 from tests.system.monitoring.processes import Prometheus, demo, get, prometheus, until
 
+FIRST_SCRAPES: Final = 2
 SCRAPES: Final = 12
 COLD: Final = 3
 """Cold tokens asked for: not so many that the sources' budgets are used up."""
-VARIABLES: Final = {"$__rate_interval": "1m", "$job": ".+", "$instance": ".+", "$namespace": ".*"}
-"""What Grafana puts in place of the variables when everything is selected."""
 RULE_SELECTOR: Final = re.compile(r"mc_sidecar:[\w:]+(?:\{[^}]*\})?")
 
 
@@ -33,21 +31,22 @@ class Running(NamedTuple):
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("prometheus")
     with demo(folder) as (api, ops), prometheus(folder, ops) as started:
-        use = questions(api)
-        until(lambda: next(use) and (scrapes(started) >= SCRAPES or None), "Prometheus has scraped")
+        ask_for_a_while(api, started, FIRST_SCRAPES)
+        for mint in list(Market(seed=1).tokens)[-COLD:]:
+            get(f"{api}/mc/{mint}")
+        ask_for_a_while(api, started, SCRAPES)
         yield Running(ops, started)
 
 
-def questions(api: str) -> Iterator[bool]:
-    """Ask as an application does, at each turn a warm token, the popular list and a mistake; seldom a cold one."""
-    cold = list(Market(seed=1).tokens)[-COLD:]
-    for turn in count():
-        paths = ["/mc/So11111111111111111111111111111111111111112", "/mc", "/mc/wrong"]
-        if turn < COLD:
-            paths.append(f"/mc/{cold[turn]}")
-        for path in paths:
+def ask_for_a_while(api: str, started: Prometheus, until_scrapes: int) -> None:
+    """Ask as an application does: a warm token, the popular list and a mistake, until so many scrapes are done."""
+
+    def asked() -> bool | None:
+        for path in ("/mc/So11111111111111111111111111111111111111112", "/mc", "/mc/wrong"):
             get(api + path)
-        yield True
+        return scrapes(started) >= until_scrapes or None
+
+    until(asked, "Prometheus has scraped")
 
 
 def scrapes(started: Prometheus) -> int:
@@ -55,15 +54,11 @@ def scrapes(started: Prometheus) -> int:
     return int(data["result"][0]["value"][1]) if data and data["result"] else 0
 
 
-def selected(expression: str) -> str:
-    for variable, value in VARIABLES.items():
-        expression = expression.replace(variable, value)
-    return expression
-
-
 @pytest.mark.parametrize("name", panel_queries())
 def test_every_panel_has_something_to_show(name: str, running: Running) -> None:
-    assert running.prometheus.values(selected(panel_queries()[name])), panel_queries()[name]
+    assert running.prometheus.values(selected(panel_queries()[name], __rate_interval="1m", __range="1m")), (
+        panel_queries()[name]
+    )
 
 
 @pytest.mark.parametrize("rule", [rule["record"] for rule in rules("record")])
