@@ -25,6 +25,8 @@ LAYERS: Final = [
     {"cache"},
     {"refresh"},
     {"snapshot"},
+    {"service.wiring"},
+    {"fleet"},
     {"service"},
     {"web"},
     {"app"},

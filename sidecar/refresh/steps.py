@@ -53,7 +53,7 @@ class Steps:
 
     async def popular(self) -> bool:
         """Refresh the popular list; free places in its calls refresh others along."""
-        popular = self._tracker.popular
+        popular = self._tracker.always
         report = await self._refresher.refresh(popular, priority=Priority.POPULAR, loop="popular")
         return report.failed < len(popular) or not popular
 

@@ -44,7 +44,7 @@ class Demand(msgspec.Struct, kw_only=True, eq=False, gc=False):
 
     def add(self, now: float, requests: int = 1) -> None:
         """Count requests."""
-        self._remember(now)
+        self._remember(now, min(requests, self.min_requests))
         self._forget(now)
         self.counts[self.now_slice % SLICES] += requests
 
@@ -110,6 +110,8 @@ class Tracker:
         self._min_requests = min_requests
         self._trending_tokens = trending_tokens
         self._window_seconds = window_seconds
+        self._own: tuple[Mint, ...] = ()
+        self._elsewhere: tuple[Mint, ...] = ()
         self._popular: dict[Mint, Demand] = {}
         self._requested: dict[Mint, Demand] = {}
         self._trending: dict[Mint, Demand] = {}
@@ -130,6 +132,11 @@ class Tracker:
     @property
     def popular(self) -> tuple[Mint, ...]:
         """The popular mints, in the order of their list."""
+        return self._own
+
+    @property
+    def always(self) -> tuple[Mint, ...]:
+        """The mints that never leave: the popular ones, then those that `keep` was told of."""
         return tuple(self._popular)
 
     @property
@@ -143,20 +150,21 @@ class Tracker:
 
     def tier(self, tier: Tier) -> tuple[Mint, ...]:
         """Return the mints of one tier."""
-        tiers = {"popular": self._popular, "requested": self._requested, "trending": self._trending}
-        return tuple(tiers[tier])
+        kept = self.always[len(self._own) :]
+        tiers = {"popular": self._own, "requested": (*kept, *self._requested), "trending": tuple(self._trending)}
+        return tiers[tier]
 
-    def request(self, mint: Mint) -> bool:
-        """Count a request for a mint. True when the tracked set changed because of it."""
+    def request(self, mint: Mint, times: int = 1) -> bool:
+        """Count requests for a mint. True when the tracked set changed because of them."""
         now = self._clock.monotonic()
         demand = self._popular.get(mint) or self._requested.get(mint)
         if demand is not None:
-            demand.add(now)
+            demand.add(now, times)
             return False
         trending = self._trending.get(mint)
         if trending is None:
-            return self._request_candidate(mint, now)
-        trending.add(now)
+            return self._request_candidate(mint, now, times)
+        trending.add(now, times)
         if not trending.is_wanted(now):
             return False
         self._requested[mint] = self._trending.pop(mint)
@@ -173,7 +181,17 @@ class Tracker:
 
     def set_popular(self, popular: Iterable[Mint]) -> None:
         """Take a new popular list, at most `max_tokens` long. Who left it stays only when still wanted."""
-        wanted = list(dict.fromkeys(popular))[: self._max_tokens]
+        self._own = tuple(dict.fromkeys(popular))[: self._max_tokens]
+        self._set_always()
+
+    def keep(self, elsewhere: Iterable[Mint]) -> bool:
+        """Keep what is popular elsewhere too, as far as there is room. Returns whether that changed anything."""
+        before, self._elsewhere = self.always, tuple(elsewhere)
+        self._set_always()
+        return self.always != before
+
+    def _set_always(self) -> None:
+        wanted = list(dict.fromkeys((*self._own, *self._elsewhere)))[: self._max_tokens]
         known = {**self._trending, **self._requested, **self._popular}
         now = self._clock.monotonic()
         self._requested |= {mint: demand for mint, demand in self._popular.items() if demand.is_wanted(now)}
@@ -252,12 +270,12 @@ class Tracker:
         candidate: Demand = Cache.__getitem__(self._candidates, mint)
         return candidate
 
-    def _request_candidate(self, mint: Mint, now: float) -> bool:
-        """Count a request for an untracked mint; the `min_requests`-th within the window makes it join."""
+    def _request_candidate(self, mint: Mint, now: float, times: int) -> bool:
+        """Count requests for an untracked mint; the `min_requests`-th within the window makes it join."""
         candidate: Demand | None = self._candidates.get(mint)
         if candidate is None:
             candidate = self._candidates[mint] = self._new_demand()
-        candidate.add(now)
+        candidate.add(now, times)
         if not candidate.is_wanted(now) or not self._make_room(candidate, now):
             return False
         self._requested[mint] = candidate

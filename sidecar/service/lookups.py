@@ -1,6 +1,6 @@
 """Looking a token up: in memory, else from the upstreams within the deadline. Every look-up is counted here."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,8 +16,11 @@ from sidecar.errors import (
 )
 from sidecar.metrics.labels import LookupResult
 from sidecar.models import MarketCap, Mint, parse_mint
+from sidecar.refresh.refresher import Future
 from sidecar.runtime.aio import wait_within, yielding
 from sidecar.service.wiring import Engine
+
+Fetch = Callable[[Iterable[Mint]], Mapping[Mint, Future]]
 
 ASK_AGAIN_SECONDS: Final = 10.0
 """How often look-ups of a stale token may cause a refresh of it."""
@@ -46,10 +49,23 @@ class LookupHit(NamedTuple):
 
 
 class Lookups:
-    """All look-ups of one engine. `tracked_changed` hears when a request made a mint join the tracked set."""
+    """All look-ups of one engine. `tracked_changed` hears when a request made a mint join the tracked set.
 
-    def __init__(self, engine: Engine, tracked_changed: Callable[[], None]) -> None:
+    `fetch` gets what is not in memory, `request` counts what is asked for: the refresher's and the tracker's,
+    or a road with more on it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tracked_changed: Callable[[], None],
+        *,
+        fetch: Fetch | None = None,
+        request: Callable[[Mint], bool] | None = None,
+    ) -> None:
         self._engine = engine
+        self._fetch_upstream = fetch or engine.refresher.ask
+        self._request = request or engine.tracker.request
         self._clock = engine.clock
         self._cache = engine.cache
         self._hot = engine.metrics.hot
@@ -148,7 +164,7 @@ class Lookups:
 
     async def _ask(self, mints: Iterable[Mint]) -> dict[Mint, McSidecarError]:
         """Ask the upstreams, within the deadline; return what to say of each mint if it is not in memory then."""
-        futures = self._engine.refresher.ask(mints)
+        futures = self._fetch_upstream(mints)
         await wait_within(futures.values(), self._deadline_seconds, self._clock)
         no_room = UpstreamUnavailableError("no room in memory", retry_after=1)
         return {
@@ -181,7 +197,7 @@ class Lookups:
 
     def count_request(self, mint: Mint) -> None:
         """Note that the application wants a mint."""
-        if self._engine.tracker.request(mint):
+        if self._request(mint):
             self._tracked_changed()
 
     def _refresh_behind(self, entry: Entry) -> None:
@@ -190,7 +206,7 @@ class Lookups:
         if mint in self._engine.tracker.mints or now - entry.asked_again < ASK_AGAIN_SECONDS:
             return
         entry.asked_again = now
-        self._engine.refresher.ask([mint])
+        self._fetch_upstream([mint])
 
 
 def _too_late() -> McSidecarError:

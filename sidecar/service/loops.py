@@ -1,6 +1,6 @@
 """The loops of a service: which step is done how often."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sidecar.refresh.loops import Loop, step_limit_seconds
@@ -8,11 +8,16 @@ from sidecar.refresh.schedule import RETRY_SECONDS
 from sidecar.refresh.steps import Steps
 from sidecar.service.wiring import Engine
 
+Step = Callable[[], Awaitable[bool | None]]
+
 
 def build_loops(
-    engine: Engine, tracked_changed: Callable[[], None], statistics: Callable[[], Mapping[str, Any]]
+    engine: Engine,
+    tracked_changed: Callable[[], None],
+    statistics: Callable[[], Mapping[str, Any]],
+    refreshing: Callable[[Step], Step] = lambda step: step,
 ) -> dict[str, Loop]:
-    """Return the loops by name, none of them running yet."""
+    """Return the loops by name, none of them running yet; `refreshing` wraps every step that refreshes."""
     refresh = engine.settings.refresh
     steps = Steps(
         tracker=engine.tracker,
@@ -25,12 +30,12 @@ def build_loops(
     limit = step_limit_seconds(engine.settings)
     tools: Any = {"clock": engine.clock, "metrics": engine.metrics, "step_limit": limit}
     loops = (
-        Loop("popular", steps.popular, lambda: refresh.popular_seconds, **tools),
-        Loop("trending", steps.trending, lambda: refresh.trending_seconds, **tools),
-        Loop("tracked", steps.tracked, lambda: _until_next_due(engine), **tools),
+        Loop("popular", refreshing(steps.popular), lambda: refresh.popular_seconds, **tools),
+        Loop("trending", refreshing(steps.trending), lambda: refresh.trending_seconds, **tools),
+        Loop("tracked", refreshing(steps.tracked), lambda: _until_next_due(engine), **tools),
         Loop("stats", steps.stats, lambda: refresh.stats_seconds, **tools),
     )
-    early = Loop("early", engine.early.step, engine.early.next_in, **tools)
+    early = Loop("early", refreshing(engine.early.step), engine.early.next_in, **tools)
     is_early_on = refresh.target_uncertainty is not None and refresh.early_share > 0
     return {loop.name: loop for loop in (*loops, *[early] * is_early_on)}
 

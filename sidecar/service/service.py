@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -12,6 +12,7 @@ from sidecar.config.redaction import Redactor
 from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import Settings
 from sidecar.errors import NotRunningError
+from sidecar.metrics.fleet import FleetMetrics
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import BatchResult, MarketCap, Mint, parse_mint
 from sidecar.runtime.aio import coalesce
@@ -25,6 +26,9 @@ from sidecar.service.reload import PopularList
 from sidecar.service.statistics import Statistics, statistics
 from sidecar.service.wiring import Engine
 from sidecar.snapshot.manager import SnapshotManager
+
+if TYPE_CHECKING:
+    from sidecar.fleet.fleet import Fleet
 
 T = TypeVar("T")
 
@@ -55,6 +59,8 @@ class PreCacheService:
         self._lookups: Lookups | None = None
         self._popular: PopularList | None = None
         self._snapshots: SnapshotManager | None = None
+        self._fleet: Fleet | None = None
+        self._fleet_metrics = FleetMetrics(self.registry) if self.settings.fleet.redis_url else None
         self._tasks: list[asyncio.Task[None]] = []
         self._tracked_changed = coalesce(self._follow_tracked)
 
@@ -91,12 +97,19 @@ class PreCacheService:
 
     async def _start(self) -> None:
         if self._engine is not None and not self._engine.closed:  # an earlier start was cancelled
+            await self.stop_loops()
             await self._engine.close()
         engine = self._engine = Engine(
             self.settings, clock=self.clock, metrics=self.metrics, redactor=self.redactor
         )
-        self._lookups = Lookups(engine, self._tracked_changed)
-        self.health.begin(build_loops(engine, self._tracked_changed, self.get_stats))
+        if self._fleet_metrics is not None:
+            fleet = self._fleet = self._new_fleet(engine, self._fleet_metrics)
+            self._lookups = Lookups(engine, self._tracked_changed, fetch=fleet.ask, request=fleet.request)
+            loops = build_loops(engine, self._tracked_changed, self.get_stats, fleet.when_on_duty)
+        else:
+            self._lookups = Lookups(engine, self._tracked_changed)
+            loops = build_loops(engine, self._tracked_changed, self.get_stats)
+        self.health.begin(loops)
         engine.publisher.listen(self._published)
         gauges.watch(engine)
         popular = self._popular = PopularList(engine, self._popular_changed, self.redactor.redact)
@@ -106,10 +119,14 @@ class PreCacheService:
             await self._snapshots.start()
         popular.announce()
         self.health.unanswered = {mint for mint in engine.tracker.popular if not _is_fresh(self._lookups, mint)}
+        if self._fleet is not None:
+            await self._fleet.join()
         runs = {f"loop:{name}": loop.run() for name, loop in self.health.loops.items()}
         runs["lag"] = self.health.watch()
         if self.settings.popular_path is not None:
             runs["reload"] = popular.run()
+        if self._fleet is not None:
+            runs["fleet"] = self._fleet.wait_broken()
         self._tasks = [asyncio.create_task(run, name=name) for name, run in runs.items()]
         log.info("started", extra={"popular_tokens": len(engine.tracker.popular)})
 
@@ -119,6 +136,8 @@ class PreCacheService:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fleet is not None:
+            await self._fleet.leave()
 
     async def stop(self) -> None:
         """Stop the loops, end every fetch, close the connections; harmless when stopped. Memory is kept."""
@@ -171,6 +190,21 @@ class PreCacheService:
             lookups=self.metrics.hot.lookups,
             elsewhere=self._elsewhere,
             running=self.running,
+        )
+
+    def fleet_status(self) -> dict[str, Any] | None:
+        """Return what there is to say of the fleet, None without one."""
+        return None if self._fleet is None else self._fleet.status()
+
+    def _new_fleet(self, engine: Engine, metrics: FleetMetrics) -> "Fleet":
+        from sidecar.fleet.fleet import Fleet  # noqa: PLC0415 - a sidecar without a fleet does without the client
+
+        return Fleet(
+            engine,
+            metrics=metrics,
+            redact=self.redactor.redact,
+            wake=lambda name: self.health.loops[name].wake(),
+            tracked_changed=self._tracked_changed,
         )
 
     def _follow_tracked(self) -> None:

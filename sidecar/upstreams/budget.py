@@ -38,6 +38,8 @@ class Budget:
         self._early: deque[float] = deque(maxlen=requests_per_minute)
         self._early_share = early_share
         self._no_early_until = 0.0
+        self._share = 1.0
+        self._shared_from = 0.0
         self._blocked_until = 0.0
         self._refusals = 0
         self._backing_off_until = 0.0
@@ -60,11 +62,25 @@ class Budget:
             self._background = deque(self._background, maxlen=requests_per_minute)
             self._early = deque(self._early, maxlen=requests_per_minute)
 
+    def share(self, members: int, place: int) -> None:
+        """Keep to one part out of `members`, beginning in turn: `place` counts from 0. One member has it all.
+
+        Where a part is less than one call in the window, the window is longer by so much.
+        """
+        self._share = 1 / members
+        slowest = max(window for _, window in self._windows())
+        self._shared_from = self._clock.monotonic() + (slowest * place / members if members > 1 else 0.0)
+
+    def _windows(self) -> Iterator[tuple[int, float]]:
+        minute = self.requests_per_minute
+        for limit, window in ((max(1, minute // 6), BURST_SECONDS), (minute, MINUTE_SECONDS)):
+            calls = limit * self._share
+            yield (int(calls), window) if calls >= 1 else (1, window / calls)
+
     def _limits(self, priority: Priority) -> Iterator[tuple[deque[float], int, float]]:
         """Yield what holds a lane back: calls begun, and how many of them there may be in how many seconds."""
-        minute = self.requests_per_minute
         kept = 2 if priority is Priority.EARLY else 1  # slots in five
-        for limit, window in ((max(1, minute // 6), BURST_SECONDS), (minute, MINUTE_SECONDS)):
+        for limit, window in self._windows():
             yield self._begun, limit, window
             yield self._own(priority), limit - kept * (limit // _KEPT_FOR_OTHERS), window
         if priority is Priority.EARLY:
@@ -73,7 +89,7 @@ class Budget:
 
     @property
     def _early_limit(self) -> int:
-        return int(self.requests_per_minute * self._early_share + 1e-9)  # 0.29 of 100 are 29
+        return int(self.requests_per_minute * self._share * self._early_share + 1e-9)  # 0.29 of 100 are 29
 
     def _own(self, priority: Priority) -> deque[float]:
         return self._misses if priority is Priority.MISS else self._background
@@ -85,7 +101,7 @@ class Budget:
         now = self._clock.monotonic()
         free = max(_free_at(*limit) for limit in self._limits(priority))
         forbidden = self._no_early_until if priority is Priority.EARLY else 0.0
-        return max(0.0, free - now, self._blocked_until - now, forbidden - now)
+        return max(0.0, free - now, self._blocked_until - now, self._shared_from - now, forbidden - now)
 
     def begin(self, priority: Priority) -> None:
         """Record a call that begins now."""
@@ -96,7 +112,7 @@ class Budget:
     def free_slots(self, priority: Priority, within_seconds: float) -> int:
         """How many calls of this lane could begin within so many seconds, at the most."""
         horizon = self._clock.monotonic() + within_seconds
-        if self._blocked_until > horizon:
+        if max(self._blocked_until, self._shared_from) > horizon:
             return 0
         free = min(
             limit - sum(at + window > horizon for at in begun) for begun, limit, window in self._limits(priority)

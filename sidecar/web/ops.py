@@ -85,6 +85,7 @@ async def status(request: web.Request) -> web.Response:
             "popular_list": service.popular.status(),
             "sources": {name: _source(one) for name, one in service.engine.upstreams.items()},
             "loops": loops,
+            "fleet": service.fleet_status(),
             "settings": redacted(service.settings),
         }
     )

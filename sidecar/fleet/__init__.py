@@ -1,0 +1,1 @@
+"""One refresh for a fleet: sidecars share what one of them refreshes, through Redis or Valkey."""

@@ -1,0 +1,148 @@
+"""Hears what the fleet says: takes everything over at first, then each change; anew when something was missed."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from sidecar.fleet.demand import Demand
+from sidecar.fleet.membership import Membership, Role
+from sidecar.fleet.misses import ANSWER_SECONDS, MissRoad
+from sidecar.fleet.publishing import Publishing
+from sidecar.fleet.receiving import RECORDS_A_TURN, SAME_SECONDS, Receiving
+from sidecar.fleet.serving import Serving
+from sidecar.fleet.shared_clock import SharedClock
+from sidecar.fleet.store import Entry, Store, StoreError
+from sidecar.metrics.fleet import FleetMetrics
+from sidecar.models import Mint
+from sidecar.runtime.aio import yielding
+from sidecar.service.wiring import Engine
+
+RETRY_SECONDS: Final = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class Listening:
+    """`has_joined` once everything was taken over; `settled` is set when that is so, or nothing can be."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        membership: Membership,
+        *,
+        shared_clock: SharedClock,
+        metrics: FleetMetrics,
+        demand: Demand,
+        publishing: Publishing,
+        receiving: Receiving,
+        serving: Serving,
+        misses: MissRoad,
+        tracked_changed: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._membership = membership
+        self._shared_clock = shared_clock
+        self._metrics = metrics
+        self._demand = demand
+        self._publishing = publishing
+        self._receiving = receiving
+        self._serving = serving
+        self._misses = misses
+        self._tracked_changed = tracked_changed
+        self._role: Role = "alone"
+        """What the position is for."""
+        self._after = ""
+        self._sequence = 0
+        self._role_changed = asyncio.Event()
+        self.has_joined = False
+        self.settled = asyncio.Event()
+
+    def role_changed(self, role: Role) -> None:
+        """Follow another role."""
+        self.has_joined = self.has_joined and role != "alone"
+        self._role_changed.set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            role = self._membership.role
+            if role == "alone":
+                self._role = "alone"
+                self._role_changed.clear()
+                await self._role_changed.wait()
+                continue
+            try:
+                if role != self._role:
+                    await self._take_over(role)
+                else:
+                    await self._hear(role)
+            except StoreError:  # told by the membership, which decides what follows from it
+                await self._engine.clock.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("what the fleet says could not be taken")
+                self._role = "alone"
+                await self._engine.clock.sleep(RETRY_SECONDS)
+
+    # Once
+
+    async def _take_over(self, role: Role) -> None:
+        """Take what the fleet holds; a leader also writes what Redis lacks, and takes over what is wanted."""
+        await self._demand.register(self._engine.tracker.popular)
+        head = await self._store.head()
+        received = await self._receiving.take_all()
+        if role == "leader":
+            await self._demand.take_sums()
+            await self._demand.take_popular()
+            self._write_what_is_newer(received)
+        else:
+            self._engine.tracker.keep(())
+        self._tracked_changed()
+        if self._membership.role != role:
+            return
+        self._role = role
+        self._sequence = head.sequence
+        self._after = head.changes if role == "follower" else self._recently()
+        self.has_joined = True
+        self.settled.set()
+
+    def _write_what_is_newer(self, received: dict[Mint, float]) -> None:
+        for entry in self._engine.cache.entries():
+            mint = entry.cap.mint
+            if entry.received > received.get(mint, float("-inf")) + SAME_SECONDS:
+                self._publishing.value(mint)
+
+    def _recently(self) -> str:
+        """Return where in the stream the misses begin that somebody still waits for."""
+        return f"{int((self._shared_clock.now().unix - ANSWER_SECONDS) * 1000)}-0"
+
+    # Again and again
+
+    async def _hear(self, role: Role) -> None:
+        key = self._store.keys.changes if role == "follower" else self._store.keys.wanted
+        entries = await self._store.news(key, self._after)
+        async for entry in yielding(entries, RECORDS_A_TURN):
+            if self._membership.role != role:
+                return
+            self._after = entry.id
+            if role == "leader":
+                self._serving.take(entry.record)
+            elif not self._follows(entry):
+                self._role = "alone"
+                return
+
+    def _follows(self, entry: Entry) -> bool:
+        """Take a change. Returns False when some before it are missing: the stream was cut, or is another one."""
+        if entry.number != self._sequence + 1:
+            return False
+        self._sequence = entry.number
+        message = self._receiving.take(entry.record)
+        if message is not None:
+            self._misses.hear(message)
+            self._metrics.propagation.observe(self._seconds_since(entry))
+        return True
+
+    def _seconds_since(self, entry: Entry) -> float:
+        return max(0.0, self._shared_clock.now().unix - int(entry.id.partition("-")[0]) / 1000)

@@ -1,0 +1,141 @@
+"""One refresh for all: what one member fetches is in every member's memory."""
+
+import asyncio
+
+import msgspec
+
+from sidecar.config.settings import TrackingSettings
+from sidecar.demo.tokens import address_of
+from sidecar.errors import NotPricedError
+from sidecar.service.service import PreCacheService
+from tests.fleet.members import QUIET, cap, fleet, is_warm, metric, role, until
+from tests.service.tokens import PRICED, plain_tokens
+
+
+async def test_a_fleet_asks_the_upstreams_as_often_as_one_member_alone() -> None:
+    async with fleet() as rig:
+        await rig.formed(1)
+        alone = rig.market.total
+    async with fleet() as rig:
+        members = await rig.formed(5)
+        assert rig.market.total == alone
+        for mint in PRICED:
+            assert len({(found := cap(member, mint)) and found.price_usd for member in members}) == 1
+        await until(lambda: [metric(member, "fleet_members") for member in members] == [5.0] * 5)
+        assert sum(metric(member, "fleet_leader") for member in members) == 1.0
+        assert sum(metric(member, "fleet_connected") for member in members) == 5.0
+
+
+async def test_a_sidecar_that_joins_is_warm_before_it_serves_and_asks_nobody() -> None:
+    async with fleet() as rig:
+        await rig.formed(2)
+        before = rig.market.total
+        (newcomer,) = await rig.join()
+        assert is_warm(newcomer)
+        assert role(newcomer) == "follower"
+        assert all(cap(newcomer, mint) for mint in PRICED)
+        assert rig.market.total == before
+        states = newcomer.engine.token_states
+        assert all((state := states.peek(mint)) and state.chain and state.circulating for mint in PRICED[3:5])
+
+
+async def test_a_change_reaches_every_member_at_once() -> None:
+    async with fleet() as rig:
+        members = await rig.formed(3)
+        mint = PRICED[3]
+        rig.market.set_price(mint, rig.market.price(mint) * 1.01)
+        rig.leader.health.loops["popular"].wake()
+        before = cap(rig.leader, mint)
+        await until(lambda: cap(rig.leader, mint) != before)
+        now = cap(rig.leader, mint)
+        assert now is not None
+        took = await until(
+            lambda: all((found := cap(m, mint)) and found.price_usd == now.price_usd for m in members)
+        )
+        assert took < 0.1
+        assert all(metric(member, "fleet_propagation_seconds_count") > 0 for member in rig.followers)
+
+
+async def test_a_miss_of_a_follower_is_asked_by_the_leader_and_is_then_in_every_memory() -> None:
+    async with fleet() as rig:
+        await rig.formed(3)
+        mint = plain_tokens(rig.market, 1)[0]
+        before = rig.market.by_source()
+        first, second = rig.followers
+        found = await first.get(mint)
+        assert found.cached is False
+        assert metric(first, "fleet_fallbacks_total") == 0.0
+        asked = rig.market.by_source() - before
+        assert asked == {"jupiter": 1, "solana_rpc": 1}
+        await until(lambda: cap(second, mint))
+        assert (await second.get(mint)).cached is True
+
+
+async def test_two_hundred_misses_at_once_on_ten_followers_are_one_round() -> None:
+    async with fleet() as rig:
+        await rig.formed(11)
+        mints = plain_tokens(rig.market, 20)
+        before = rig.market.by_source()
+        found = await asyncio.gather(*(member.get(mint) for member in rig.followers for mint in mints))
+        assert len(found) == 200
+        asked = rig.market.by_source() - before
+        assert asked == {"jupiter": 1, "solana_rpc": 1}
+        assert sum(metric(member, "fleet_fallbacks_total") for member in rig.followers) == 0.0
+
+
+async def test_what_nobody_prices_is_known_to_be_so_by_every_member() -> None:
+    async with fleet() as rig:
+        members = await rig.formed(2)
+        mint = address_of("nobody knows this one")
+        (follower,) = rig.followers
+        for member in (follower, rig.leader):
+            try:
+                await member.get(mint)
+            except NotPricedError:
+                continue
+            raise AssertionError(role(member))
+        assert len(members) == 2
+
+
+async def test_requests_of_all_members_together_make_a_token_tracked() -> None:
+    async with fleet() as rig:
+        await rig.formed(5)
+        mint = plain_tokens(rig.market, 1)[0]
+        for member in rig.followers:
+            await member.get(mint)
+        await rig.leader.get(mint)
+        assert mint not in rig.leader.engine.tracker.mints
+        await until(lambda: mint in rig.leader.engine.tracker.tier("requested"))
+
+
+async def test_the_popular_lists_of_all_members_are_kept_warm_by_the_leader() -> None:
+    async with fleet() as rig:
+        await rig.formed(1)
+        other = plain_tokens(rig.market, 1)[0]
+        popular = (msgspec.structs.replace(QUIET.popular[0], mint=other, symbol="OTHER"),)
+        (member,) = await rig.join(settings=msgspec.structs.replace(rig.settings, popular=popular))
+        assert role(member) == "follower"
+        await until(lambda: cap(member, other))
+        assert (found := cap(member, other))
+        assert found.symbol == "OTHER"
+        await until(lambda: other in rig.leader.engine.tracker.always)
+        assert rig.leader.engine.tracker.popular == tuple(token.mint for token in QUIET.popular)
+        before = rig.market.total
+        rig.leader.health.loops["popular"].wake()
+        await until(lambda: rig.market.total > before)
+        assert other in rig.market.asked[-1][3] or other in rig.market.asked[-2][3]
+
+
+async def test_followers_have_the_leaders_trending_list() -> None:
+    settings = msgspec.structs.replace(QUIET, tracking=TrackingSettings(trending_tokens=5))
+    async with fleet(settings) as rig:
+        await rig.formed(2)
+        (follower,) = rig.followers
+        await until(lambda: len(rig.leader.engine.tracker.tier("trending")) == 5)
+        await until(lambda: follower.engine.tracker.tier("trending") == rig.leader.engine.tracker.tier("trending"))
+
+
+async def test_without_a_url_nothing_of_a_fleet_is_there() -> None:
+    service = PreCacheService(QUIET)
+    assert service.fleet_status() is None
+    assert service.registry.get_sample_value("mc_sidecar_fleet_members") is None
