@@ -45,7 +45,7 @@ How it was made, so that nothing looks better than it is:
   and seconds after the first refresh. Single seconds, between a refresh and what happens right after it, are left
   out.
 * The token is on the popular list, so it is refreshed every minute. 800 M of 1 000 M tokens circulate, the price
-  is 0.05 USD, the market cap 40 M USD, and the pool holds 400 000 USD.
+  is 0.05 USD, the market cap 40 M USD, and the pool holds 8 M USD.
 * *Off by* compares the market cap served with the true one of that moment. Until the next refresh nobody can know
   that a price has moved: 59 s of each error are there in the best case, and `age_seconds` tells them.
 

@@ -9,7 +9,7 @@ from cachetools import Cache, TTLCache
 
 from sidecar.metrics.labels import EvictionReason
 from sidecar.models import MarketCap, Mint
-from sidecar.pricing.valuation import QuoteExplanation
+from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.volatility import HOUR_SECONDS
 from sidecar.runtime.clock import Clock
 

@@ -9,7 +9,17 @@ LoopName = Literal["popular", "tracked", "trending", "stats", "miss", "early"]
 RefreshOutcome = Literal["updated", "not_priced", "failed"]
 EvictionReason = Literal["expired", "capacity", "delisted", "not_priced"]
 RefusalReason = Literal[
-    "not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply"
+    "not_positive",
+    "absurd",
+    "dead_pool",
+    "thin",
+    "quote_side",
+    "jump",
+    "disagreement",
+    "supply",
+    "unit_unknown",
+    "old_price",
+    "preferred_source_silent",
 ]
 Tier = Literal["popular", "requested", "trending"]
 

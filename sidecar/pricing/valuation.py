@@ -1,27 +1,42 @@
-"""Quotes and supplies in, a market cap out (design: what the figures mean, 5 to 10). Pure functions.
+"""Quotes and supplies in, a market cap out (design: what the figures mean). Pure functions.
 
-`value` is the whole of it: it judges the quotes, chooses one, guards against jumps, compares sources and
-says what to serve and what to remember.
+`value` is the whole of it: it takes over supplies, grades the quotes, chooses one, guards against jumps, compares
+sources and says what to serve and what to remember.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Final, Literal
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from sidecar.metrics.labels import RefusalReason
-from sidecar.models import Confidence, MarketCap, Mint, Quote
-from sidecar.pricing.grading import GradedQuote, Policy, choose, grade_quote, within
-from sidecar.pricing.supply import EXACT, EffectiveSupply, effective_supply, update_supplies
+from sidecar.models import Mint, Quote
+from sidecar.pricing.agreement import compare, is_dissent, verdict
+from sidecar.pricing.confidence import Evidence, confidence
+from sidecar.pricing.explain import explain_quotes
+from sidecar.pricing.grading import GradedQuote, Policy, choose, grade_quote, grade_quotes
+from sidecar.pricing.jump import (
+    confirms_itself,
+    is_confirmed,
+    is_contradicted_cold,
+    is_jump,
+    is_upwards,
+    leapt,
+    majority_quote,
+    quote_backing_last_price,
+)
+from sidecar.pricing.market_cap import market_cap
+from sidecar.pricing.preferred import is_silent, is_vetoed, last_veto, without_good_quote
+from sidecar.pricing.result import Refusals, Valuation
+from sidecar.pricing.slots import is_aging
+from sidecar.pricing.supply import EffectiveSupply, effective_supply
+from sidecar.pricing.supply_updates import update_supplies
 from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
-from sidecar.pricing.volatility import fresh_uncertainty, hourly, observe
+from sidecar.pricing.units import in_supply_unit, price_now
+from sidecar.pricing.volatility import observe
 from sidecar.runtime.clock import Instant
 
-JUMP_CONFIRMED_FACTOR: Final = Decimal("1.2")
-SIDE_BY_SIDE_SECONDS: Final = 60.0
-VERDICT_SECONDS: Final = 600.0
 UNPRICED_CONFIRMED_SECONDS: Final = 30.0
 
 _SUPPLY: Final[RefusalReason] = "supply"
@@ -29,39 +44,30 @@ _DISAGREEMENT: Final[RefusalReason] = "disagreement"
 _JUMP: Final[RefusalReason] = "jump"
 
 
-class QuoteExplanation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A quote as `?explain=true` shows it."""
+class _Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One mint's valuation: the quotes, graded and in the supply's unit, and all that they are held against."""
 
-    source: str
-    price_usd: float | None
-    liquidity_usd: float | None
-    received_monotonic: float
-    taken: bool
-    reason: str | None
-    """Why it was not taken; None when it was."""
-
-
-class Valuation(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the quotes.
-
-    `priced`: serve `cap`. `held`: a jump nobody confirms; go on serving the old value, at confidence low.
-    `suspect`: the first answer without a price; likewise. `unpriced`: there is no market cap, for `reason`.
-    """
-
-    kind: Literal["priced", "held", "suspect", "unpriced"]
+    mint: Mint
+    symbol: str | None
+    graded: Sequence[GradedQuote]
+    omitted: Collection[str]
     state: TokenState
-    conclusive: bool = False
-    """No other source's answer is needed: a good price that nothing speaks against, and a supply."""
-    cap: MarketCap | None = None
-    received: Instant | None = None
-    """When the answer behind the price of `cap` arrived."""
-    jump: bool = False
-    """The price jumped and no second source has confirmed it."""
-    reason: str = ""
-    lacks_supply: bool = False
-    """There is a usable price, but nothing to multiply it with."""
-    explanation: tuple[QuoteExplanation, ...] = ()
-    refusals: tuple[tuple[str, RefusalReason], ...] = ()
+    supply: EffectiveSupply
+    last: SourcedValue | None
+    """The last good price, in the unit of now, of any age."""
+    fresh: SourcedValue | None
+    """The same, None where it is not fresh."""
+    refused_supplies: Sequence[str]
+    now: Instant
+    slot: int | None
+    policy: Policy
+    has_value: bool
+
+    def refusals(self, chosen: GradedQuote | None, reasons: dict[str, RefusalReason]) -> Refusals:
+        """Return the sources of which something was not believed, and why."""
+        supplies = [(source, _SUPPLY) for source in self.refused_supplies]
+        graded = [(one.quote.source, one.reason) for one in self.graded if one.reason and one is not chosen]
+        return (*supplies, *graded, *reasons.items())
 
 
 def value(
@@ -71,160 +77,147 @@ def value(
     *,
     now: Instant,
     policy: Policy,
+    omitted: Collection[str] = (),
+    slot: int | None = None,
     symbol: str | None = None,
     has_value: bool = False,
 ) -> Valuation:
     """Value one mint from the quotes at hand, in the order of sources.
 
-    `state` are those of before this refresh, so that valuing again with one more quote starts from the same
-    place. `has_value`: a value is being served.
+    `state` is the one of before this refresh, so that valuing again with one more quote starts from the same
+    place. `omitted`: the sources that answered and left the mint out. `slot`: the chain's newest, None when
+    unknown. `has_value`: a value is being served.
     """
-    state, refused_supplies = update_supplies(state, quotes, now)
+    state, refused = update_supplies(state, quotes, now, policy.jump_factor)
     supply = effective_supply(state, now)
-    graded = [grade_quote(quote, supply, policy) for quote in quotes]
-    first = chosen = choose(graded)
-    jump = first is not None and _is_jump(first, state, now, policy)
-    unconfirmed = jump or (first is not None and _is_contradicted_cold(first, graded, state, now, policy))
-    if first is not None and unconfirmed:
-        chosen = _majority_quote(first, graded) or first
-    confirmed = chosen is not None and (not unconfirmed or _is_confirmed(chosen, graded))
-    refusals = [(source, _SUPPLY) for source in refused_supplies]
-    refusals += [(entry.quote.source, entry.reason) for entry in graded if entry.reason and entry is not chosen]
-    if chosen is None or supply.for_market_cap is None:
-        return _without_price(graded, state, now, refusals, has_value=has_value)
-    backing = None
-    if jump and not confirmed and has_value:
-        backing = _quote_backing_last_price(chosen, graded, state)
-        if backing is None and not _confirms_itself(chosen, state):
-            comparison, _ = _compare(chosen, graded, state, policy)
-            return _held(chosen, graded, msgspec.structs.replace(state, comparison=comparison), refusals)
-        chosen = backing or chosen
-    comparison, disagreeing = _compare(chosen, graded, state, policy)
-    reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
-    if first is not None and first is not chosen:
-        reasons[first.quote.source] = _JUMP
-    refusals += reasons.items()
-    state = _accepted(chosen, state, comparison) if backing is None else _unaccepted(state, comparison)
-    cap = _market_cap(mint, chosen, supply, _confidence(chosen, supply, comparison, now), symbol)
-    distance = 0.0 if comparison is None else comparison.distance
-    cap = msgspec.structs.replace(
-        cap, volatility=hourly(state.motion), uncertainty=fresh_uncertainty(state.motion, distance)
+    last = price_now(state.last_good, state, supply, now)
+    is_fresh = last is not None and now.monotonic - last.received.monotonic < policy.fresh_seconds
+    fresh = last if is_fresh else None
+    quotes = in_supply_unit(quotes, supply, fresh, policy.agreement_factor)
+    graded = grade_quotes(quotes, supply, policy, slot=slot, vetoed=is_vetoed(state.vetoed, quotes, now))
+    case = _Case(
+        mint=mint,
+        symbol=symbol,
+        graded=graded,
+        omitted=omitted,
+        state=replace(state, vetoed=last_veto(state.vetoed, graded, now)),
+        supply=supply,
+        last=last,
+        fresh=fresh,
+        refused_supplies=refused,
+        now=now,
+        slot=slot,
+        policy=policy,
+        has_value=has_value,
     )
-    explanation = _explanation(graded, chosen, reasons)
-    received = chosen.quote.received
+    first = choose(graded)
+    return _without_price(case) if first is None or supply.for_market_cap is None else _with_price(case, first)
+
+
+def _with_price(case: _Case, first: GradedQuote) -> Valuation:
+    """Take the first quote, or the one that outvotes it; an unconfirmed jump is held once (design 4.9)."""
+    jump = is_jump(first, case.fresh, case.policy)
+    unconfirmed = jump or is_contradicted_cold(first, case.graded, case.fresh, case.policy)
+    chosen = (majority_quote(first, case.graded) or first) if unconfirmed else first
+    confirmed = not unconfirmed or is_confirmed(chosen, case.graded)
+    if not jump or confirmed or not case.has_value:
+        return _priced(case, first, chosen, confirmed=confirmed, is_backing=False)
+    held = case.state.held_upwards
+    backing = quote_backing_last_price(chosen, case.graded, case.fresh, held_upwards=held)
+    if backing is not None:
+        return _priced(case, first, backing, confirmed=False, is_backing=True)
+    if confirms_itself(chosen, case.fresh, held_upwards=held):
+        return _priced(case, first, chosen, confirmed=False, is_backing=False)
+    return _held(case, chosen)
+
+
+def _priced(
+    case: _Case, first: GradedQuote, chosen: GradedQuote, *, confirmed: bool, is_backing: bool
+) -> Valuation:
+    """Serve the chosen quote. `is_backing`: it only stands by a price from which another one jumped."""
+    comparison, disagreeing = compare(chosen, case.graded, case.state.comparison, case.policy)
+    reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
+    if first is not chosen:
+        reasons[first.quote.source] = _JUMP
+    since = leapt(chosen, case.last, case.state.leapt, case.policy)
+    evidence = _evidence(case, chosen, comparison, leapt_since=since)
+    accepted = _unaccepted if is_backing else _accepted
+    state = accepted(case.state, chosen, comparison, since)
     return Valuation(
         kind="priced",
         state=state,
         conclusive=chosen.grade == "good" and confirmed,
-        cap=cap,
-        received=received,
-        jump=unconfirmed and not confirmed,
-        explanation=explanation,
-        refusals=tuple(refusals),
+        compared=evidence.verdict != "none",
+        cap=market_cap(
+            case.mint,
+            chosen.quote,
+            [entry.quote for entry in case.graded],
+            case.supply,
+            confidence(evidence),
+            comparison=comparison,
+            motion=state.motion,
+            symbol=case.symbol,
+            now=case.now,
+        ),
+        received=chosen.quote.received,
+        jump=not confirmed,
+        explanation=explain_quotes(case.graded, chosen, reasons, case.policy),
+        refusals=case.refusals(chosen, reasons),
     )
 
 
-def _is_jump(chosen: GradedQuote, state: TokenState, now: Instant, policy: Policy) -> bool:
-    last = _fresh_last_good(state, now, policy)
-    return last is not None and not within(chosen.price, last.value, policy.jump_factor)
-
-
-def _fresh_last_good(state: TokenState, now: Instant, policy: Policy) -> SourcedValue | None:
-    last = state.last_good
-    is_fresh = last is not None and now.monotonic - last.received.monotonic < policy.fresh_seconds
-    return last if is_fresh else None
-
-
-def _is_contradicted_cold(
-    first: GradedQuote, graded: Sequence[GradedQuote], state: TokenState, now: Instant, policy: Policy
-) -> bool:
-    """Tell whether good quotes are a jump apart with no fresh price to say who is right: a third may."""
-    if first.grade != "good" or _fresh_last_good(state, now, policy) is not None:
-        return False
-    others = (entry for entry in graded if entry is not first and entry.grade == "good")
-    return any(not within(first.price, entry.price, policy.jump_factor) for entry in others)
-
-
-def _is_confirmed(chosen: GradedQuote, graded: Sequence[GradedQuote]) -> bool:
-    return any(
-        entry is not chosen and entry.usable and within(chosen.price, entry.price, JUMP_CONFIRMED_FACTOR)
-        for entry in graded
+def _evidence(
+    case: _Case, chosen: GradedQuote, comparison: Comparison | None, *, leapt_since: Instant | None
+) -> Evidence:
+    compared = price_now(comparison.price if comparison else None, case.state, case.supply, case.now)
+    return Evidence(
+        chosen=chosen,
+        supply=case.supply,
+        verdict=verdict(
+            chosen,
+            comparison,
+            compared,
+            case.now,
+            case.policy,
+            preferred_silent=without_good_quote(case.graded, case.omitted),
+        ),
+        dissent=is_dissent(chosen, case.graded, case.policy),
+        leapt=leapt_since is not None,
+        aging=is_aging(chosen.quote.price_slot, case.slot),
+        preferred_silent=is_silent(case.graded, case.omitted, case.state, case.now),
     )
 
 
-def _majority_quote(chosen: GradedQuote, graded: Sequence[GradedQuote]) -> GradedQuote | None:
-    """Return the quote of two other sources that confirm each other, where nobody confirms the chosen one.
-
-    One of the two at least is good: two thin pools outvote nobody.
-    """
-    if _is_confirmed(chosen, graded):
-        return None
-    others = [entry for entry in graded if entry is not chosen and entry.usable]
-    good = (entry for entry in others if entry.grade == "good")
-    return next((entry for entry in good if _is_confirmed(entry, others)), None)
-
-
-def _confirms_itself(chosen: GradedQuote, state: TokenState) -> bool:
-    """Tell whether a jump, held once, may be taken on the word of the source that made it (design 4.9)."""
-    last = state.last_good
-    return (
-        last is not None
-        and state.held_upwards == (chosen.price > last.value)
-        and chosen.grade == "good"
-        and chosen.quote.source == last.source
-    )
-
-
-def _quote_backing_last_price(
-    chosen: GradedQuote, graded: Sequence[GradedQuote], state: TokenState
-) -> GradedQuote | None:
-    """Return another good quote that stands by the last good price, where the jump has been held before.
-
-    Old price and other source are two against one: nonsense that goes on is not taken on its own word, for as
-    long as the old price is fresh.
-    """
-    last = state.last_good
-    if last is None or state.held_upwards != (chosen.price > last.value):
-        return None
-    others = (entry for entry in graded if entry is not chosen and entry.grade == "good")
-    return next((entry for entry in others if within(entry.price, last.value, JUMP_CONFIRMED_FACTOR)), None)
-
-
-def _held(
-    chosen: GradedQuote,
-    graded: Sequence[GradedQuote],
-    state: TokenState,
-    refusals: list[tuple[str, RefusalReason]],
-) -> Valuation:
-    last = state.last_good
-    upwards = last is not None and chosen.price > last.value
+def _held(case: _Case, chosen: GradedQuote) -> Valuation:
+    comparison, _ = compare(chosen, case.graded, case.state.comparison, case.policy)
+    reasons = {chosen.quote.source: _JUMP}
     return Valuation(
         kind="held",
-        state=msgspec.structs.replace(state, held_upwards=upwards, unpriced_since=None),
+        state=replace(
+            case.state,
+            comparison=comparison,
+            held_upwards=is_upwards(chosen, case.fresh),
+            unpriced_since=None,
+        ),
+        doubt="jump",
         jump=True,
-        explanation=_explanation(graded, None, {chosen.quote.source: _JUMP}),
-        refusals=(*refusals, (chosen.quote.source, _JUMP)),
+        explanation=explain_quotes(case.graded, None, reasons, case.policy),
+        refusals=case.refusals(None, reasons),
     )
 
 
-def _without_price(
-    graded: Sequence[GradedQuote],
-    state: TokenState,
-    now: Instant,
-    refusals: list[tuple[str, RefusalReason]],
-    *,
-    has_value: bool,
-) -> Valuation:
+def _without_price(case: _Case) -> Valuation:
     """Tell apart the first answer without a price, which only casts doubt, from the second (design 4.10)."""
-    since = state.unpriced_since or now
-    certain = not has_value or now.monotonic - since.monotonic >= UNPRICED_CONFIRMED_SECONDS
+    since = case.state.unpriced_since or case.now
+    certain = not case.has_value or case.now.monotonic - since.monotonic >= UNPRICED_CONFIRMED_SECONDS
     return Valuation(
         kind="unpriced" if certain else "suspect",
-        reason=_why_unpriced(graded),
-        lacks_supply=any(entry.usable for entry in graded),
-        state=msgspec.structs.replace(state, unpriced_since=None if certain else since, held_upwards=None),
-        explanation=_explanation(graded, None, {}),
-        refusals=tuple(refusals),
+        reason=_why_unpriced(case.graded),
+        lacks_supply=any(entry.usable for entry in case.graded),
+        state=replace(case.state, unpriced_since=None if certain else since, held_upwards=None),
+        doubt="preferred_source_silent",
+        explanation=explain_quotes(case.graded, None, {}, case.policy),
+        refusals=case.refusals(None, {}),
     )
 
 
@@ -235,101 +228,31 @@ def _why_unpriced(graded: Sequence[GradedQuote]) -> str:
     return "no source has a trustworthy price" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
-def _compare(
-    chosen: GradedQuote, graded: Sequence[GradedQuote], state: TokenState, policy: Policy
-) -> tuple[Comparison | None, list[str]]:
-    """Compare the chosen quote with the other good ones; also name those that disagree (design 4.7)."""
-    others = [entry for entry in graded if entry is not chosen and _is_side_by_side(chosen, entry)]
-    if chosen.grade != "good" or not others:
-        return state.comparison, []
-    disagreeing = [
-        entry.quote.source for entry in others if not within(chosen.price, entry.price, policy.agreement_factor)
-    ]
-    distance = max(abs(math.log(entry.price / chosen.price)) for entry in others) / 2
-    if len(disagreeing) < len(others):
-        return Comparison(chosen.quote.received, 0, distance), disagreeing
-    before = state.comparison.disagreements if state.comparison else 0
-    return Comparison(chosen.quote.received, before + 1, distance), disagreeing
-
-
-def _is_side_by_side(chosen: GradedQuote, other: GradedQuote) -> bool:
-    apart = abs(chosen.quote.received.monotonic - other.quote.received.monotonic)
-    return other.grade == "good" and apart <= SIDE_BY_SIDE_SECONDS
-
-
-def verdict_stands(comparison: Comparison | None, now: Instant) -> bool:
-    """Tell whether the last comparison still counts."""
-    return comparison is not None and now.monotonic - comparison.compared.monotonic <= VERDICT_SECONDS
-
-
-def _confidence(
-    chosen: GradedQuote, supply: EffectiveSupply, comparison: Comparison | None, now: Instant
-) -> Confidence:
-    if chosen.grade != "good" or not supply.on_chain:
-        return "low"
-    if comparison is None or not verdict_stands(comparison, now):
-        return "medium"
-    if comparison.disagreements > 1:
-        return "low"
-    return "high" if comparison.disagreements == 0 and supply.circulating is not None else "medium"
-
-
-def _accepted(chosen: GradedQuote, state: TokenState, comparison: Comparison | None) -> TokenState:
-    quote = chosen.quote
-    last = SourcedValue(chosen.price, quote.source, quote.received) if chosen.grade == "good" else state.last_good
-    motion = observe(state.motion, quote.source, chosen.price, quote.received)
-    return msgspec.structs.replace(
-        state, comparison=comparison, last_good=last, held_upwards=None, unpriced_since=None, motion=motion
+def _accepted(
+    state: TokenState, chosen: GradedQuote, comparison: Comparison | None, leapt_since: Instant | None
+) -> TokenState:
+    quote, is_good = chosen.quote, chosen.grade == "good"
+    return replace(
+        state,
+        comparison=comparison,
+        last_good=SourcedValue(chosen.price, quote.source, quote.received) if is_good else state.last_good,
+        leapt=leapt_since if is_good else state.leapt,
+        held_upwards=None,
+        unpriced_since=None,
+        motion=observe(state.motion, quote.source, chosen.price, quote.received),
     )
 
 
-def _unaccepted(state: TokenState, comparison: Comparison | None) -> TokenState:
+def _unaccepted(
+    state: TokenState, _chosen: GradedQuote, comparison: Comparison | None, _leapt_since: Instant | None
+) -> TokenState:
     """Go on measuring jumps against the price of before: when it is no longer fresh, the order decides again."""
-    return msgspec.structs.replace(state, comparison=comparison, unpriced_since=None)
+    return replace(state, comparison=comparison, unpriced_since=None)
 
 
-def _market_cap(
-    mint: Mint, chosen: GradedQuote, supply: EffectiveSupply, confidence: Confidence, symbol: str | None
-) -> MarketCap:
-    quote, price = chosen.quote, chosen.price
-    tokens = supply.for_market_cap or Decimal()
-    return MarketCap(
-        mint=mint,
-        symbol=symbol or quote.symbol,
-        price_usd=float(price),
-        market_cap_usd=float(EXACT.multiply(price, tokens)),
-        basis="total" if supply.circulating is None else "circulating",
-        fdv_usd=None if supply.total is None else float(EXACT.multiply(price, supply.total)),
-        circulating_supply=_float(supply.circulating),
-        total_supply=_float(supply.total),
-        liquidity_usd=_float(quote.liquidity_usd),
-        confidence=confidence,
-        source=quote.source,
-        supply_source=supply.total_source,
-        circulating_source=supply.circulating_source,
-        timestamp=quote.received.unix,
-    )
-
-
-def _explanation(
-    graded: Sequence[GradedQuote], chosen: GradedQuote | None, reasons: Mapping[str, RefusalReason]
-) -> tuple[QuoteExplanation, ...]:
-    return tuple(
-        QuoteExplanation(
-            source=entry.quote.source,
-            price_usd=_float(entry.quote.price_usd),
-            liquidity_usd=_float(entry.quote.liquidity_usd),
-            received_monotonic=entry.quote.received.monotonic,
-            taken=entry is chosen,
-            reason=None if entry is chosen else reasons.get(entry.quote.source, _why_not_taken(entry)),
-        )
-        for entry in graded
-    )
-
-
-def _why_not_taken(entry: GradedQuote) -> str:
-    return entry.reason or ("no price" if entry.grade == "silent" else "another source was taken")
-
-
-def _float(number: Decimal | None) -> float | None:
-    return None if number is None or not number.is_finite() else float(number)
+def is_good(quote: Quote, state: TokenState, *, now: Instant, policy: Policy) -> bool:
+    """Return whether a quote is good by itself, whatever other sources say."""
+    supply = effective_supply(state, now)
+    last = price_now(state.last_good, state, supply, now)
+    [quote] = in_supply_unit([quote], supply, last, policy.agreement_factor)
+    return grade_quote(quote, supply, policy).grade == "good"

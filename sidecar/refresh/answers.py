@@ -4,14 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import msgspec
-
 from sidecar.errors import UpstreamError
 from sidecar.models import Mint, Parsed, Quote
-from sidecar.pricing.grading import grade_quote
-from sidecar.pricing.supply import effective_supply
-from sidecar.pricing.token_state import TokenState
-from sidecar.pricing.valuation import Valuation, value
+from sidecar.pricing.result import Valuation
+from sidecar.pricing.token_state import TokenState, with_chain_of
+from sidecar.pricing.valuation import is_good, value
 from sidecar.refresh.backoff import Shortfall
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.aio import yielding
@@ -112,6 +109,7 @@ class Answers:
     async def record(self, source: PriceSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
         """Record an answer. A mint that is missing from one with unreadable rows counts as failed."""
         unreadable = UpstreamError(source.name, "schema", "its row could not be read")
+        self._context.chain_time.heard(answer.slot)
         async for mint in yielding(mints):
             quote = answer.value.get(mint)
             if quote is None and answer.unreadable:
@@ -129,9 +127,9 @@ class Answers:
     def _shortfall(self, mint: Mint, quote: Quote | None) -> Shortfall | None:
         if quote is None or quote.price_usd is None:
             return "omitted"
-        state = self._context.token_states.get(mint) or TokenState()
-        supply = effective_supply(state, now(self._context.clock))
-        return None if grade_quote(quote, supply, self._context.policy).grade == "good" else "thin"
+        context = self._context
+        state = context.token_states.get(mint) or TokenState()
+        return None if is_good(quote, state, now=now(context.clock), policy=context.policy) else "thin"
 
     # Valuing
 
@@ -149,9 +147,11 @@ class Answers:
         result = value(
             mint,
             self.quotes(mint),
-            msgspec.structs.replace(before, chain=current.chain, chain_answered=current.chain_answered),
+            with_chain_of(before, current),
             now=now(context.clock),
             policy=context.policy,
+            omitted=[source for source, quote in self.by_source[mint].items() if quote is None],
+            slot=context.chain_time.slot(),
             symbol=context.symbols.get(mint),
             has_value=context.cache.get(mint) is not None,
         )

@@ -177,8 +177,14 @@ class Batch:
     async def _open_mints(self) -> list[Mint]:
         """Return the mints that another source could still help; of top-ups only those whose price jumped."""
         answers = self._answers
-        core = [mint async for mint in yielding(self._core) if not answers.valuation(mint).conclusive]
+        core = [mint async for mint in yielding(self._core) if self._is_open(mint)]
         return core + [mint async for mint in yielding(self._top_up) if answers.valuation(mint).jump]
+
+    def _is_open(self, mint: Mint) -> bool:
+        """Return whether another source is wanted: to settle the price, or to compare it where one has failed."""
+        result = self._answers.valuation(mint)
+        lacks_comparison = self._priority is Priority.POPULAR and not result.compared
+        return not result.conclusive or (lacks_comparison and bool(self._answers.failures[mint]))
 
     def _ask_to_compare(self) -> Tasks:
         """Ask a second source side by side; its free places go to the oldest comparisons (design 4.7)."""

@@ -9,6 +9,7 @@ from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint
 from sidecar.pricing.grading import Policy
 from sidecar.refresh.backoff import OmissionBackoff
+from sidecar.refresh.chain_time import ChainTime
 from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.supplies import SupplyReader, TokenStates
 from sidecar.refresh.tracker import Tracker
@@ -31,6 +32,7 @@ class RefreshContext(Protocol):
     schedule: Schedule
     tracker: Tracker
     policy: Policy
+    chain_time: ChainTime
     target_uncertainty: float | None
     """`refresh.target_uncertainty`."""
     clock: Clock

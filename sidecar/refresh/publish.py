@@ -16,8 +16,10 @@ from sidecar.errors import (
     UpstreamUnavailableError,
 )
 from sidecar.metrics.labels import LoopName, RefreshOutcome
-from sidecar.models import Mint
-from sidecar.pricing.valuation import QuoteExplanation, Valuation, verdict_stands
+from sidecar.models import ConfidenceReason, MarketCap, Mint
+from sidecar.pricing.agreement import verdict_stands
+from sidecar.pricing.explain import QuoteExplanation
+from sidecar.pricing.result import Valuation
 from sidecar.refresh.answers import Answers
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.clock import now
@@ -72,7 +74,7 @@ class ResultPublisher:
         if entry is None or entry.cap.confidence != "high" or state is None:
             return
         if not verdict_stands(state.comparison, now(self._context.clock)):
-            cap = msgspec.structs.replace(entry.cap, confidence="medium")
+            cap = msgspec.structs.replace(entry.cap, confidence="medium", confidence_reasons=("single_source",))
             self._context.publisher.publish(Entry(cap, entry.received, entry.explanation))
 
     def publish_top_up(self, mint: Mint) -> None:
@@ -128,7 +130,7 @@ class ResultPublisher:
             rows = explain(context, self._answers, mint, result)
             context.publisher.publish(Entry(result.cap, result.received.monotonic, rows))
         elif (entry := context.cache.get(mint)) is not None:
-            cap = msgspec.structs.replace(entry.cap, confidence="low")
+            cap = doubted(entry.cap, result.doubt)
             rows = explain(context, self._answers, mint, result)
             context.publisher.publish(Entry(cap, entry.received, rows))
         if result.kind == "held":
@@ -200,6 +202,12 @@ def _row_without_quote(
         taken=False,
         reason=reason,
     )
+
+
+def doubted(cap: MarketCap, reason: ConfidenceReason | None) -> MarketCap:
+    """Return the value that is served on at confidence low, and why."""
+    reasons = cap.confidence_reasons if reason is None else (*cap.confidence_reasons, reason)
+    return msgspec.structs.replace(cap, confidence="low", confidence_reasons=tuple(dict.fromkeys(reasons)))
 
 
 def failure(answers: Answers, mint: Mint) -> McSidecarError:

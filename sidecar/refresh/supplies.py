@@ -1,16 +1,17 @@
 """Reads supplies on chain into what is remembered of each token."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from heapq import nsmallest
 from typing import Final
-
-import msgspec
 
 from sidecar.cache.cache import PinnedCache
 from sidecar.errors import UpstreamError
 from sidecar.models import WRAPPED_SOL, ChainSupply, Mint, Priority
+from sidecar.pricing.supply_updates import CONFIRMED_AFTER_SECONDS, take_chain
 from sidecar.pricing.token_state import TokenState
+from sidecar.refresh.chain_time import ChainTime
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.sources import SupplySource
@@ -37,6 +38,9 @@ class SupplyReader:
         tracker: Tracker,
         supply_seconds: float,
         sol_supply_seconds: float,
+        jump_factor: Decimal,
+        chain_time: ChainTime,
+        refused: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._source = source
@@ -45,12 +49,20 @@ class SupplyReader:
         self._tracker = tracker
         self._supply_seconds = supply_seconds
         self._sol_supply_seconds = sol_supply_seconds
+        self._jump_factor = jump_factor
+        self._chain_time = chain_time
+        self._refused = refused
         self._clock = clock
         self._sol_not_before = 0.0
 
     def due(self, mints: Iterable[Mint]) -> list[Mint]:
-        """Return the mints of these whose supply was not read within `supply_seconds`, SOL left out."""
-        return [mint for mint in mints if mint != WRAPPED_SOL and self._age(mint) >= self._supply_seconds]
+        """Return those not read within `supply_seconds`, or for a minute after a jump; SOL is none of them."""
+        return [mint for mint in mints if mint != WRAPPED_SOL and self._age(mint) >= self._interval(mint)]
+
+    def _interval(self, mint: Mint) -> float:
+        state = self._token_states.get(mint)
+        waits = state is not None and state.chain_pending is not None
+        return min(CONFIRMED_AFTER_SECONDS, self._supply_seconds) if waits else self._supply_seconds
 
     def sol_is_due(self) -> bool:
         """Tell whether SOL's supply was not read within `sol_supply_seconds`, and may be asked for."""
@@ -73,8 +85,9 @@ class SupplyReader:
                 self._upstream.budget.block(FORBIDDEN_SECONDS)
             return error
         answered = now(self._clock)
+        self._chain_time.heard(answer.slot)
         for mint, supply in answer.value.items():
-            self._remember(mint, supply, answered)
+            self._remember(mint, supply, answer.slot, answered)
         return None
 
     async def read_sol(self, priority: Priority) -> UpstreamError | None:
@@ -86,7 +99,8 @@ class SupplyReader:
             if error.status == _FORBIDDEN:
                 self._sol_not_before = self._clock.monotonic() + FORBIDDEN_SECONDS
             return error
-        self._remember(WRAPPED_SOL, answer.value, now(self._clock))
+        self._chain_time.heard(answer.slot)
+        self._remember(WRAPPED_SOL, answer.value, answer.slot, now(self._clock))
         return None
 
     def _top_up(self, mints: Sequence[Mint], package: int) -> list[Mint]:
@@ -102,8 +116,14 @@ class SupplyReader:
         state = self._token_states.get(mint)
         return -math.inf if state is None or state.chain_answered is None else state.chain_answered.monotonic
 
-    def _remember(self, mint: Mint, supply: ChainSupply | None, answered: Instant) -> None:
-        state = self._token_states.get(mint) or TokenState()
-        chain = state.chain if supply is None else supply
-        state = msgspec.structs.replace(state, chain=chain, chain_answered=answered)
+    def _remember(self, mint: Mint, supply: ChainSupply | None, slot: int | None, answered: Instant) -> None:
+        state, is_refused = take_chain(
+            self._token_states.get(mint) or TokenState(),
+            supply,
+            slot=slot,
+            answered=answered,
+            jump_factor=self._jump_factor,
+        )
         self._token_states.put(mint, state)
+        if is_refused:
+            self._refused()

@@ -17,6 +17,7 @@ from sidecar.pricing.grading import Policy
 from sidecar.pricing.supply import REMEMBERED_SECONDS
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.backoff import OmissionBackoff
+from sidecar.refresh.chain_time import ChainTime
 from sidecar.refresh.early import EarlyRefresh
 from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
@@ -94,6 +95,7 @@ class Engine:
         self.backoff = OmissionBackoff(
             first_seconds=cache.negative_seconds, max_entries=cache.max_entries, clock=clock
         )
+        self.chain_time = ChainTime(clock)
         self.supplies = SupplyReader(
             source=SolanaRpc(self.upstreams["solana_rpc"]),
             upstream=self.upstreams["solana_rpc"],
@@ -101,6 +103,9 @@ class Engine:
             tracker=self.tracker,
             supply_seconds=refresh.supply_seconds,
             sol_supply_seconds=refresh.sol_supply_seconds,
+            jump_factor=self.policy.jump_factor,
+            chain_time=self.chain_time,
+            refused=metrics.rejected_quotes.labels("solana_rpc", "supply").inc,
             clock=clock,
         )
         self.target_uncertainty = refresh.target_uncertainty

@@ -1,5 +1,6 @@
 """Small builders: a moment, quotes, facts and valuations with figures of our own."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -8,8 +9,9 @@ import msgspec
 
 from sidecar.models import ChainSupply, MarketCap, Mint, Quote, ScaledUiAmount
 from sidecar.pricing.grading import Policy
+from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
-from sidecar.pricing.valuation import Valuation, value
+from sidecar.pricing.valuation import value
 from sidecar.runtime.clock import Instant
 
 START: Final = Instant(monotonic=500_000.0, unix=1_795_000_000.0)
@@ -100,9 +102,19 @@ def chain(
     return ChainSupply(received=at(seconds), total=total_supply, circulating=dec(circulating), scaled=scaled)
 
 
-def agreed(seconds: float = 0.0, disagreements: int = 0, *, apart: float = 1.0) -> Comparison:
-    """Build a comparison whose farthest quote stands this factor `apart` from the chosen one."""
-    return Comparison(at(seconds), disagreements, float(Decimal(apart).ln()) / 2)
+def agreed(
+    seconds: float = 0.0,
+    disagreements: int = 0,
+    *,
+    apart: float = 1.0,
+    price: float | None = None,
+    source: Source = "jupiter",
+    agreeing: int = 1,
+    spread: float = 0.0,
+) -> Comparison:
+    """Build a comparison whose farthest quote stands this factor `apart` from the chosen one, with its price."""
+    served = None if price is None else figure(price, source=source, seconds=seconds)
+    return Comparison(at(seconds), disagreements, float(Decimal(apart).ln()) / 2, served, agreeing, spread)
 
 
 KNOWN: Final = TokenState(chain=chain(1_000_000), chain_answered=START, circulating=figure(800_000))
@@ -123,6 +135,8 @@ def valued(
     seconds: float = 0.0,
     has_value: bool = False,
     symbol: str | None = None,
+    omitted: Collection[str] = (),
+    slot: int | None = None,
 ) -> Valuation:
     """Value TOKEN so many seconds after the start."""
     return value(
@@ -133,6 +147,8 @@ def valued(
         policy=POLICY,
         has_value=has_value,
         symbol=symbol,
+        omitted=omitted,
+        slot=slot,
     )
 
 

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from sidecar.models import Confidence, Quote
+from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import Comparison
-from sidecar.pricing.valuation import Valuation
 from tests.pricing.build import KNOWN, agreed, cap_of, dexscreener, gecko, jupiter, valued
 
 THIN: Final = 5_000
@@ -39,7 +39,7 @@ def test_only_quotes_received_within_60_s_of_each_other_are_compared() -> None:
 
 def test_only_good_quotes_are_compared() -> None:
     assert confidence(jupiter(2), dexscreener(2, THIN)) == "medium"
-    assert confidence(jupiter(2), dexscreener(9, THIN), before=agreed(-60)) == "high"
+    assert confidence(jupiter(2), dexscreener(2.5, THIN), before=agreed(-60)) == "high"
     thin = valued(jupiter(2, THIN), dexscreener(9, 50))
     assert (cap_of(thin).confidence, thin.state.comparison) == ("low", None)
 
@@ -80,7 +80,8 @@ def test_the_order_of_sources_decides_the_price_whatever_the_verdict() -> None:
 def test_valuing_again_with_a_late_answer_counts_a_disagreement_once() -> None:
     first = valued(jupiter(2), dexscreener(3))
     again = valued(jupiter(2), dexscreener(3), gecko(3))
-    assert first.state.comparison == again.state.comparison == agreed(disagreements=1, apart=1.5)
+    once = agreed(disagreements=1, apart=1.5, price=2, spread=0.5)
+    assert first.state.comparison == again.state.comparison == once
 
 
 def test_one_of_two_others_that_agrees_is_enough_and_the_other_is_counted() -> None:
@@ -92,4 +93,4 @@ def test_one_of_two_others_that_agrees_is_enough_and_the_other_is_counted() -> N
 def test_each_source_that_disagrees_is_counted() -> None:
     valuation = valued(jupiter(2), dexscreener(3), gecko(1))
     assert valuation.refusals == (("dexscreener", "disagreement"), ("geckoterminal", "disagreement"))
-    assert valuation.state.comparison == agreed(disagreements=1, apart=2)
+    assert valuation.state.comparison == agreed(disagreements=1, apart=2, price=2, spread=2.0)

@@ -5,8 +5,8 @@ from typing import Final
 import pytest
 
 from sidecar.models import Quote
+from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import TokenState
-from sidecar.pricing.valuation import Valuation
 from tests.pricing.build import at, cap_of, dexscreener, figure, gecko, jupiter, last_good, valued
 
 THIN: Final = 5_000
@@ -140,7 +140,7 @@ def test_two_sources_that_confirm_each_other_outvote_a_jump() -> None:
     assert [(explanation.source, explanation.reason) for explanation in valuation.explanation] == [
         ("jupiter", "jump"),
         ("dexscreener", None),
-        ("geckoterminal", "another source was taken"),
+        ("geckoterminal", "agrees"),
     ]
 
 

@@ -7,11 +7,13 @@ import pytest
 
 from sidecar.metrics.labels import RefusalReason
 from sidecar.models import ChainSupply, Confidence, Quote, ScaledUiAmount
-from sidecar.pricing.supply import EffectiveSupply, effective_supply, update_supplies
+from sidecar.pricing.supply import EffectiveSupply, effective_supply
+from sidecar.pricing.supply_updates import update_supplies
 from sidecar.pricing.token_state import TokenState
 from sidecar.runtime.clock import Instant
 from tests.pricing.build import (
     DAY,
+    POLICY,
     START,
     agreed,
     at,
@@ -121,7 +123,7 @@ def test_a_circulating_supply_above_the_chains_total_is_ignored_and_counted() ->
     row = quote("0.5", liquidity=50_000, total=130_000, circulating=130_000)
     valuation = valued(row, dexscreener("0.5", 50_000), state=read(chain(100_000)))
     cap = cap_of(valuation)
-    assert (cap.basis, cap.confidence, cap.market_cap_usd) == ("total", "medium", 50_000.0)
+    assert (cap.basis, cap.confidence, cap.market_cap_usd) == ("total", "low", 50_000.0)
     assert SUPPLY_REFUSED in valuation.refusals
 
 
@@ -129,7 +131,7 @@ def test_a_circulating_supply_above_the_chains_total_is_ignored_and_counted() ->
 
 
 def learn(*quotes: Quote, state: TokenState, seconds: float = 0.0) -> tuple[EffectiveSupply, list[str]]:
-    state, refused = update_supplies(state, quotes, at(seconds))
+    state, refused = update_supplies(state, quotes, at(seconds), POLICY.jump_factor)
     return effective_supply(state, at(seconds)), refused
 
 
@@ -137,7 +139,7 @@ def test_without_a_circulating_supply_the_basis_is_total_and_the_confidence_at_m
     valuation = valued(jupiter(2), dexscreener(2), state=read(chain(1_000_000)))
     cap = cap_of(valuation)
     assert (cap.basis, cap.market_cap_usd, cap.fdv_usd, cap.confidence) == ("total", 2e6, 2e6, "medium")
-    assert valuation.state.comparison == agreed()
+    assert valuation.state.comparison == agreed(price=2, agreeing=2)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,8 @@ def test_without_a_circulating_supply_the_basis_is_total_and_the_confidence_at_m
         ("101000.000001", None, ["jupiter"]),
         ("100000", 100_000, []),
         ("99999.5", "99999.5", []),
-        ("0.000001", "0.000001", []),
+        ("1000", 1000, []),
+        ("999.9", None, ["jupiter"]),
         ("0", None, ["jupiter"]),
         ("-5", None, ["jupiter"]),
     ],
@@ -166,9 +169,9 @@ def test_a_refused_circulating_supply_leaves_the_last_known_in_force() -> None:
     assert (supply.circulating, refused) == (Decimal(60_000), ["jupiter"])
 
 
-def test_a_remembered_circulating_supply_that_the_chain_refutes_is_ignored_too() -> None:
+def test_a_remembered_circulating_supply_is_cut_to_the_total_so_that_a_burn_does_not_flip_the_basis() -> None:
     state = msgspec.structs.replace(read(chain(300)), circulating=figure(800))
-    assert effective_supply(state, at(0)).circulating is None
+    assert effective_supply(state, at(0)).circulating == 300
     assert effective_supply(msgspec.structs.replace(state, circulating=figure(303)), at(0)).circulating == 300
 
 

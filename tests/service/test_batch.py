@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sidecar.models import Mint
-from sidecar.pricing.valuation import Valuation, value
+from sidecar.pricing.result import Valuation
+from sidecar.pricing.valuation import value
 from sidecar.refresh import answers
 from tests.running import running
 

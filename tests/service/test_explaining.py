@@ -9,7 +9,7 @@ from tests.service.tokens import BONK
 
 QUIET = Settings(tracking=TrackingSettings(trending_tokens=0))
 PRICE = 1e-5
-OTHER = "another source was taken"
+OTHER = "agrees"
 DOWN = Fault(kind="status", status=503)
 Row = tuple[str, float | None, object, bool, str | None]
 

@@ -28,7 +28,7 @@ TOKEN: Final = Token(
     price_usd=0.05,
     total_supply=Decimal(1_000_000_000),
     circulating_supply=Decimal(800_000_000),
-    liquidity_usd=400_000.0,
+    liquidity_usd=8_000_000.0,
     volatility=0.0,
 )
 """True market cap: 800 M circulating at 0.05 USD are 40 M USD."""
