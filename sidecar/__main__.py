@@ -1,17 +1,17 @@
 """The `mc-sidecar` command, also as `python -m sidecar`."""
 
-from sidecar.runtime.signals import hold, release
+from sidecar.runtime.signals import block, unblock
 
 
 def main() -> int:
     """Run the command and return its exit code; a signal waits until the command can handle it."""
-    hold()
+    block()
     try:
         from sidecar.cli import main as run  # noqa: PLC0415 - takes long enough for a signal to come
 
         return run()
     finally:
-        release()
+        unblock()
 
 
 if __name__ == "__main__":

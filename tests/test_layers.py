@@ -29,7 +29,7 @@ LAYERS: Final = [
     {"fleet"},
     {"service"},
     {"web"},
-    {"app"},
+    {"app", "arguments"},
     {"cli"},
     {"__main__"},
 ]

@@ -93,7 +93,7 @@ class Loop:
             succeeded = await self._step()
         except Exception:
             if not self._failing:
-                log.exception("a step failed", extra={"loop": self.name})
+                log.exception("a step failed: %s", self.name, extra={"loop": self.name})
             self._failing = True
         else:
             self._failing = False

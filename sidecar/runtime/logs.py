@@ -7,6 +7,7 @@ import of structlog, and aiohttp's and asyncio's records come out in the same fo
 
 import logging
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import LogFormat, LogLevel, Settings
 
+_PLACE: Final = re.compile(
+    r'^([ |]*File "[^"]*/(?:sidecar|site-packages|asyncio)/[^"]*", line \d+, in \S+)$', re.MULTILINE
+)
 _FIRST: Final = ("timestamp", "level", "logger", "event")
 
 
@@ -29,7 +33,10 @@ def configure_logging(level: LogLevel, log_format: LogFormat, redactor: Redactor
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         ordered = {key: event[key] for key in _FIRST} | dict(event)
-        return {key: _clean(value, redactor) for key, value in ordered.items()}
+        cleaned = {key: _clean(value, redactor) for key, value in ordered.items()}
+        if isinstance(traceback := event.get("exception"), str):
+            cleaned["exception"] = _clean_traceback(traceback, redactor)
+        return cleaned
 
     renderer: Processor = JSONRenderer()
     if log_format == "console":
@@ -50,6 +57,12 @@ def configure_logging(level: LogLevel, log_format: LogFormat, redactor: Redactor
 def format_in_effect(settings: Settings, *, terminal: bool) -> LogFormat:
     """Return the format as written in the settings, else console when stderr is a terminal."""
     return "console" if terminal and "log.format" not in settings.written else settings.log.format
+
+
+def _clean_traceback(text: str, redactor: Redactor) -> str:
+    """Redact a traceback but for the lines that name a module: a URL's path may be the name of one."""
+    parts = enumerate(_PLACE.split(text))
+    return "".join(part if number % 2 else redactor.redact(part) for number, part in parts)
 
 
 def _clean(value: Any, redactor: Redactor) -> Any:

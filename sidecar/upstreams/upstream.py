@@ -255,11 +255,11 @@ class Upstream:
     def _note(self, problem: str | None) -> None:
         """Log the edges only: the first failure and the recovery; what lies between is in the counters."""
         if problem is not None and self.last_error is None:
-            log.warning("upstream failing", extra={"source": self.name, "problem": problem})
+            log.warning("upstream failing: %s", self.name, extra={"source": self.name, "problem": problem})
         if problem is None and self.last_error is not None:
-            log.info("upstream recovered", extra={"source": self.name})
+            log.info("upstream recovered: %s", self.name, extra={"source": self.name})
         self.last_error = problem
 
     def _circuit_changed(self, state: State) -> None:
         self._metrics.upstream_circuit_open.labels(self.name).set(state != "closed")
-        log.warning("circuit changed", extra={"source": self.name, "state": state})
+        log.warning("circuit %s: %s", state, self.name, extra={"source": self.name, "state": state})

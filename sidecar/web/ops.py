@@ -23,6 +23,8 @@ class Phase:
         self.stopping = False
 
 
+MOST_NAMED: Final = 20
+"""Popular tokens in a probe's body."""
 SERVICE: Final = web.AppKey("service", PreCacheService)
 PHASE: Final = web.AppKey("phase", Phase)
 
@@ -48,10 +50,12 @@ def create_ops(service: PreCacheService, phase: Phase) -> web.Application:
 async def startupz(request: web.Request) -> web.Response:
     """200 once each popular mint has been answered once or the start-up deadline has passed."""
     service = request.app[SERVICE]
+    unanswered = service.health.unanswered
     return _probe(
         service.health.is_warm(),
         {
-            "popular_unanswered": len(service.health.unanswered),
+            "popular_unanswered": len(unanswered),
+            "waiting_for": [service.engine.symbols.get(mint, mint) for mint in sorted(unanswered)[:MOST_NAMED]],
             "startup_deadline_seconds": service.settings.refresh.startup_deadline_seconds,
         },
     )

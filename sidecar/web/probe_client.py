@@ -4,6 +4,8 @@ import asyncio
 from http.client import HTTPConnection, HTTPException
 from typing import Final, NamedTuple
 
+import msgspec
+
 from sidecar.config.settings import OpsSettings
 from sidecar.runtime.clock import Clock
 
@@ -24,6 +26,23 @@ class Answer(NamedTuple):
 
     good: bool
     text: str
+
+    @property
+    def unanswered(self) -> str:
+        """The popular tokens that start-up waits for, or has given up on, in words; empty when there are none."""
+        try:
+            conditions = msgspec.json.decode(self.text, type=_Conditions)
+        except msgspec.DecodeError:
+            return ""
+        more = conditions.popular_unanswered - len(conditions.waiting_for)
+        return ", ".join([*conditions.waiting_for, *([f"{more} more"] if more > 0 else [])])
+
+
+class _Conditions(msgspec.Struct):
+    """What `/startupz` says."""
+
+    popular_unanswered: int = 0
+    waiting_for: list[str] = []
 
 
 def ask(ops: OpsSettings, path: str) -> Answer:
@@ -47,11 +66,18 @@ def _get(connection: HTTPConnection, path: str) -> Answer:
         connection.close()
 
 
-async def wait_until_started(ops: OpsSettings, timeout_seconds: float, clock: Clock) -> Answer:
-    """Ask `/startupz` until it is good or so many seconds are over; return the last answer."""
+async def wait_until_started(
+    ops: OpsSettings, timeout_seconds: float, clock: Clock, *, warm: bool = False
+) -> Answer:
+    """Ask `/startupz` until it is good or so many seconds are over; return the last answer.
+
+    `warm`: it is not good before each popular token has been answered, whatever the start-up deadline.
+    """
     deadline = clock.monotonic() + timeout_seconds
     while True:
         answer = await asyncio.to_thread(ask, ops, "/startupz")
+        if warm and answer.unanswered:
+            answer = Answer(good=False, text=f"not warm: no answer yet for {answer.unanswered}")
         if answer.good or clock.monotonic() >= deadline:
             return answer
         await clock.sleep(PAUSE_SECONDS)

@@ -33,10 +33,10 @@ async def test_a_circuit_is_tried_by_one_call_whoever_waits_and_each_change_is_o
             await run_warm(rig, 120)
         lines = [(record.message, getattr(record, "state", None)) for record in caplog.records]
         assert lines == [
-            ("upstream failing", None),
-            ("circuit changed", "open"),
-            ("circuit changed", "closed"),
-            ("upstream recovered", None),
+            ("upstream failing: jupiter", None),
+            ("circuit open: jupiter", "open"),
+            ("circuit closed: jupiter", "closed"),
+            ("upstream recovered: jupiter", None),
         ]
 
 

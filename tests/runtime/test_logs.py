@@ -2,11 +2,14 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import LogSettings, Settings
+from sidecar.config.settings import LogFormat, LogSettings, Settings
+from sidecar.config.yaml_file import read_yaml
+from sidecar.errors import SettingsError
 from sidecar.runtime.logs import configure_logging, format_in_effect
 
 
@@ -65,6 +68,27 @@ def test_no_secret_gets_into_a_line(capsys: pytest.CaptureFixture[str], log_form
     assert "secret" not in written.replace("test_no_secret", "")
     assert "Traceback" in written
     assert "OSError: no https://h/***" in written
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_names_our_modules_whatever_a_url_has_in_its_path(
+    capsys: pytest.CaptureFixture[str], log_format: LogFormat
+) -> None:
+    two_lines = "key\n1 of 2"
+    configure_logging("debug", log_format, Redactor(["/jupiter", "/yaml_file", two_lines]))
+
+    try:
+        try:
+            read_yaml(Path("/no/jupiter"))
+        except SettingsError as error:
+            raise ValueError(two_lines) from error
+    except ValueError:
+        logging.getLogger("sidecar.x").exception("failed at /jupiter")
+
+    written = capsys.readouterr().err.replace("\\n", "\n").replace("\\", "")
+    assert "sidecar/config/yaml_file.py" in written
+    assert "/jupiter" not in written
+    assert "1 of 2" not in written.replace('two_lines = "key\n1 of 2"', "")
 
 
 def test_a_warning_of_python_is_a_record(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,10 +93,10 @@ async def test_three_failures_open_the_circuit_and_a_good_probe_closes_it(
             await asked.get()
         assert (asked.metric("circuit_open"), asked.outcomes()) == (0, {"http_5xx": 4, "ok": 1})
         assert [record.message for record in caplog.records] == [
-            "upstream failing",
-            "circuit changed",
-            "circuit changed",
-            "upstream recovered",
+            "upstream failing: jupiter",
+            "circuit open: jupiter",
+            "circuit closed: jupiter",
+            "upstream recovered: jupiter",
         ]
 
 

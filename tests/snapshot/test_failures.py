@@ -3,12 +3,15 @@ import errno
 import logging
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from sidecar.config.settings import ShutdownSettings
 from sidecar.snapshot import manager as snapshot_manager
 from sidecar.snapshot import memory as snapshot_memory
 from sidecar.snapshot.file import write
@@ -212,6 +215,34 @@ async def test_writes_that_fail_warn_once_and_their_end_is_told_once(
         assert await one.snapshots.save()
         assert one.success.value == UNIX_START
     assert [message for _, message, _ in told(caplog)] == ["snapshot not written", "snapshot written again"]
+
+
+async def test_a_frozen_disk_fails_a_save_and_the_last_one_of_a_stop_in_time(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thawed = threading.Event()
+    monkeypatch.setattr(snapshot_manager, "write", lambda *_: thawed.wait(30))
+    monkeypatch.setattr(snapshot_manager, "SHORTEST_LAST_WRITE_SECONDS", 0.01)
+    settings = msgspec.structs.replace(settings_for(path), shutdown=ShutdownSettings(drain_seconds=0))
+    async with life(settings) as one:
+        one.hold(A)
+        await one.snapshots.start()
+        assert not await one.snapshots.save(0.01)
+        await one.snapshots.stop()
+    thawed.set()
+    assert told(caplog)[1:] == [("WARNING", "snapshot not written", "the disk does not answer")]
+
+
+async def test_a_frozen_disk_does_not_hold_up_the_start(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thawed = threading.Event()
+    monkeypatch.setattr(snapshot_manager, "read", lambda *_: thawed.wait(30))
+    monkeypatch.setattr(snapshot_manager, "ANSWER_SECONDS", 0.01)
+    async with next_life(settings_for(path)):
+        assert told(caplog) == [("WARNING", "snapshot not read", "the disk does not answer")]
+        assert caplog.records[0].__dict__["not_kept"] == "the disk does not answer"
+    thawed.set()
 
 
 async def test_a_bug_in_the_encoding_is_logged_once_and_the_old_file_stays(

@@ -36,7 +36,12 @@ async def test_the_probes_are_good_on_a_warm_sidecar_and_name_their_conditions(s
     startupz, livez, readyz = [await site.ops(path) for path in ("/startupz", "/livez", "/readyz")]
 
     assert [one.status for one in (startupz, livez, readyz)] == [200, 200, 200]
-    assert startupz.json == {"ok": True, "popular_unanswered": 0, "startup_deadline_seconds": 10.0}
+    assert startupz.json == {
+        "ok": True,
+        "popular_unanswered": 0,
+        "waiting_for": [],
+        "startup_deadline_seconds": 10.0,
+    }
     assert livez.json == {"ok": True, "stuck_loops": {}, "event_loop_lag_seconds": 0.0}
     assert readyz.json == {"ok": True, "stopping": False}
     for answer in (startupz, livez, readyz):
@@ -58,6 +63,7 @@ async def test_startupz_waits_for_the_popular_list_or_for_the_deadline() -> None
     assert (before.status, before.json["ok"], before.json["popular_unanswered"]) == (503, False, 11)
     assert just_before.status == 503
     assert (after.status, after.json["ok"], after.json["popular_unanswered"]) == (200, True, 11)
+    assert {"SOL", "BONK", "stSOL"} <= set(after.json["waiting_for"])
     assert others == [200, 200]
 
 

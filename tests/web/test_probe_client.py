@@ -24,7 +24,8 @@ class Probes:
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
         status = self.statuses[0] if len(self.statuses) == 1 else self.statuses.pop(0)
-        return web.json_response({"ok": status == 200, "popular_unanswered": 3}, status=status)
+        conditions = {"popular_unanswered": 3, "waiting_for": ["SOL", "JUP"]}
+        return web.json_response({"ok": status == 200, **conditions}, status=status)
 
     async def listen(self, aiohttp_server: AiohttpServer) -> OpsSettings:
         app = web.Application()
@@ -86,6 +87,17 @@ async def pause_begins(clock: FakeClock) -> None:
             await asyncio.sleep(0)
 
 
+async def test_waiting_until_it_is_warm_is_not_done_by_the_start_up_deadline(
+    aiohttp_server: AiohttpServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ops = await Probes(200).listen(aiohttp_server)
+    port = str(ops.port)
+    assert await asyncio.to_thread(main, ["wait", "--ops-port", port]) == 0
+    assert capsys.readouterr().err == "mc-sidecar: started without SOL, JUP, 1 more\n"
+    assert await asyncio.to_thread(main, ["wait", "--warm", "--timeout", "0", "--ops-port", port]) == 1
+    assert capsys.readouterr().err == "mc-sidecar: not warm: no answer yet for SOL, JUP, 1 more\n"
+
+
 @pytest.mark.parametrize(("command", "path"), [("wait", "/startupz"), ("healthcheck", "/livez")])
 async def test_command_exits_0_when_the_probe_is_good(
     command: str, path: str, aiohttp_server: AiohttpServer
@@ -102,4 +114,4 @@ async def test_command_exits_1_with_the_reason_otherwise(
 ) -> None:
     ops = await Probes(503).listen(aiohttp_server)
     assert await asyncio.to_thread(main, [*arguments, "--ops-port", str(ops.port)]) == 1
-    assert capsys.readouterr().err == 'mc-sidecar: {"ok": false, "popular_unanswered": 3}\n'
+    assert capsys.readouterr().err.startswith('mc-sidecar: {"ok": false, "popular_unanswered": 3')

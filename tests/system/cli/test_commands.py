@@ -1,3 +1,4 @@
+import re
 import signal
 import socket
 import subprocess
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.arguments import FLAGS
 from sidecar.runtime.version import __version__
 from tests.system.cli.process import FREE_PORTS, run, started
 
@@ -14,14 +16,39 @@ async def test_check_config_says_that_the_settings_are_good(tmp_path: Path) -> N
     file = tmp_path / "sidecar.yaml"
     file.write_text("api: {port: 9000}\n")
 
-    for arguments in (
-        ("check-config",),
-        ("check-config", "--config", str(file)),
-        ("--config", str(file), "check-config"),
-    ):
+    for arguments in (("check-config", "--config", str(file)), ("--config", str(file), "check-config")):
         code, output, errors = await run(*arguments)
         assert (code, errors) == (0, [])
         assert output == "the settings are good; 11 popular tokens from the built-in list\n"
+    code, output, _ = await run("check-config")
+    assert code == 0
+    assert output.startswith("without --config or $MC_SIDECAR_CONFIG: the built-in settings are good; 11 popular")
+
+
+async def test_a_snapshot_in_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    flag = f"--snapshot-path={tmp_path}/none/snapshot"
+    text = f"snapshot.path: there is no folder {tmp_path}/none, so no snapshot can be written"
+    code, _, errors = await run("check-config", flag)
+    assert (code, errors) == (0, [f"mc-sidecar: {text}"])
+    async with started("demo", *FREE_PORTS, flag) as process:
+        assert (await process.until(text))["level"] == "warning"
+    assert (await run("check-config", f"--snapshot-path={tmp_path}/snapshot"))[2] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("wait", {"--help", "--timeout", "--warm", "--config", "--ops-port"}),
+        ("healthcheck", {"--help", "--config", "--ops-port"}),
+        ("demo", {"--help", "--seed", "--tokens", *(flag.flag for flag in FLAGS)}),
+    ],
+)
+async def test_the_help_of_a_command_lists_the_flags_that_do_something_for_it(
+    command: str, flags: set[str]
+) -> None:
+    code, output, _ = await run(command, "--help")
+    assert code == 0
+    assert set(re.findall(r"--[a-z-]+", output.partition("options:")[2])) == flags
 
 
 @pytest.mark.parametrize("command", ["check-config", "serve", "demo"])

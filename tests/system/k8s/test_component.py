@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar import __version__, cli
+from sidecar import __version__, arguments
 from tests.system.k8s.rendering import (
     CASES,
     FOLDERS,
@@ -153,6 +153,6 @@ def test_component_mounts_what_the_image_reads() -> None:
 
 def test_arguments_of_the_sidecar_are_arguments_of_the_command() -> None:
     for folder in ("plain", "changed-ports", "changed-ports-without-native-sidecars"):
-        options = vars(cli._parser().parse_args(sidecar(deployments(folder)[0])["args"]))
+        options = vars(arguments.parser().parse_args(sidecar(deployments(folder)[0])["args"]))
         assert options["command"] == "serve"
         assert options["snapshot_path"] == "/var/lib/mc-sidecar/snapshot"
