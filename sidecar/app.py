@@ -17,6 +17,7 @@ from sidecar.config.settings import Settings
 from sidecar.runtime.clock import Clock, SystemClock
 from sidecar.service.service import PreCacheService
 from sidecar.web.api import create_api
+from sidecar.web.board import Board
 from sidecar.web.connection import Limits
 from sidecar.web.connections import HARD_STOP_SECONDS, Connections
 from sidecar.web.fast_path import install_fast_path
@@ -60,22 +61,25 @@ class Sidecar:
             api, ops = self._bind(stack)
             await self.service.start()
             stack.push_async_callback(self.service.stop)
-            routes = create_ops(self.service, self._phase)
+            board = Board(self.service)
+            routes = create_ops(self.service, self._phase, board)
             operator = await self._listener(stack, routes, OPS_MAX_CONNECTIONS, OPS_DRAIN_SECONDS)
+            stack.callback(board.close)
             self.ops_addresses = await _listen(operator, ops)
             unix_socket = self._settings.api.unix_socket is not None
             streams = Streams(self.service)
             routes = create_api(self.service, streams, unix_socket=unix_socket)
             most, drain = self._settings.api.max_connections, self._settings.shutdown.drain_seconds
             application = await self._listener(stack, routes, most, drain)
-            keeper = asyncio.create_task(streams.run(), name="streams")
-            stack.callback(keeper.cancel)
+            keepers = [asyncio.create_task(one.run(), name=type(one).__name__) for one in (streams, board)]
+            for keeper in keepers:
+                stack.callback(keeper.cancel)
             stack.callback(streams.close)
             install_fast_path(application.runner, self.service, unix_socket=unix_socket)
             self.api_addresses = await _listen(application, api)
             gc.freeze()  # what lives as long as the process need not be looked at in every collection
             self._tell_what_runs()
-            await self._until(stop, keeper)
+            await self._until(stop, *keepers)
             self._phase.stopping = True
             application.winding_down = True
             log.info("stopping", extra={"linger_seconds": self._settings.shutdown.linger_seconds})

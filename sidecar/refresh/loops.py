@@ -60,6 +60,8 @@ class Loop:
         self.last_run_unix: float | None = None
         self.last_success_unix: float | None = None
         self.last_seconds: float | None = None
+        self.last_failed = False
+        """Whether the last step did not succeed; one that had nothing to do did."""
 
     def wake(self) -> None:
         """Run the next step now rather than at its time."""
@@ -99,6 +101,7 @@ class Loop:
             self._failing = False
         finally:
             self.last_seconds = self._clock.monotonic() - started
+            self.last_failed = succeeded is False
             if succeeded is not None:
                 self._metrics.refresh_duration.labels(self.name).observe(self.last_seconds)
         if succeeded:

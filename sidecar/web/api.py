@@ -68,7 +68,7 @@ async def get_token(request: web.Request) -> web.Response:
     found = service.lookups.find(mint) or await service.lookups.fetch(mint)
     response = token_response(service, found)
     if explain:
-        quotes = msgspec.json.encode(_explained(service, found))
+        quotes = msgspec.json.encode(explained(service, found))
         response.body = token_body(found)[:-1] + b',"quotes":' + quotes + b"}"
     return response
 
@@ -187,7 +187,8 @@ def _flag(request: web.Request, name: str) -> bool:
     return text == "true"
 
 
-def _explained(service: PreCacheService, found: LookupHit) -> list[dict[str, Any]]:
+def explained(service: PreCacheService, found: LookupHit) -> list[dict[str, Any]]:
+    """Return every quote seen, and why it was taken or not."""
     now = service.clock.monotonic()
     return [
         {

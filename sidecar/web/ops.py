@@ -1,6 +1,6 @@
 """The operator's listener: metrics, probes, status. Read-only, and nothing on it is secret."""
 
-import platform
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -8,12 +8,14 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from sidecar.config.settings import redacted
-from sidecar.models import Priority
-from sidecar.refresh.loops import Loop
-from sidecar.runtime.version import __version__
+from sidecar.errors import NotPricedError
+from sidecar.models import parse_mint
 from sidecar.service.service import PreCacheService
-from sidecar.upstreams.upstream import Upstream
+from sidecar.web.api import explained
+from sidecar.web.board import Board
+from sidecar.web.event_stream import HEADERS, EventStream
 from sidecar.web.middleware import check_size, declare_routes, error_middleware, expect
+from sidecar.web.page import BOARD, get_page
 
 
 class Phase:
@@ -29,11 +31,12 @@ SERVICE: Final = web.AppKey("service", PreCacheService)
 PHASE: Final = web.AppKey("phase", Phase)
 
 
-def create_ops(service: PreCacheService, phase: Phase) -> web.Application:
+def create_ops(service: PreCacheService, phase: Phase, board: Board) -> web.Application:
     """Build the operator's routes."""
     app = web.Application(middlewares=[error_middleware(service.metrics.hot, check_size)])
     app[SERVICE] = service
     app[PHASE] = phase
+    app[BOARD] = board
     app.add_routes(
         [
             web.get("/metrics", make_aiohttp_handler(service.registry), expect_handler=expect),
@@ -41,6 +44,9 @@ def create_ops(service: PreCacheService, phase: Phase) -> web.Application:
             web.get("/livez", livez, expect_handler=expect),
             web.get("/readyz", readyz, expect_handler=expect),
             web.get("/status", status, expect_handler=expect),
+            web.get("/status/stream", status_stream, expect_handler=expect),
+            web.get("/status/tokens/{mint:[^/]+}", status_token, expect_handler=expect),
+            web.get("/", get_page, expect_handler=expect),
         ]
     )
     declare_routes(app, service.metrics.hot)
@@ -77,41 +83,28 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Version, settings in effect, each source's health, each loop's last run."""
+    """Version, settings in effect, each source's health, each loop's last run, the tracked tokens."""
+    service, board = request.app[SERVICE], request.app[BOARD]
+    return _json({**await board.document(), "settings": redacted(service.settings)})
+
+
+async def status_stream(request: web.Request) -> web.StreamResponse:
+    """Send what `/status` says, and then each second what of it has changed."""
+    if request.method == "HEAD":
+        return web.Response(headers=HEADERS)
+    board = request.app[BOARD]
+    viewer = board.open()
+    return EventStream(board.texts(viewer), partial(board.leave, viewer))
+
+
+async def status_token(request: web.Request) -> web.Response:
+    """Explain one token out of memory; it counts as no look-up."""
     service = request.app[SERVICE]
-    loops = {name: _loop(loop) for name, loop in service.health.loops.items()}
-    return _json(
-        {
-            "version": __version__,
-            "python": platform.python_version(),
-            "started_at": service.health.started_unix,
-            "statistics": service.get_stats(),
-            "popular_list": service.popular.status(),
-            "sources": {name: _source(one) for name, one in service.engine.upstreams.items()},
-            "loops": loops,
-            "fleet": service.fleet_status(),
-            "settings": redacted(service.settings),
-        }
-    )
-
-
-def _source(upstream: Upstream) -> dict[str, Any]:
-    return {
-        "circuit": upstream.breaker.state,
-        "last_error": upstream.last_error,
-        "last_success": upstream.last_success_unix,
-        "requests_per_minute": upstream.budget.requests_per_minute,
-        "retry_in_seconds": round(upstream.retry_in(Priority.MISS), 3),
-    }
-
-
-def _loop(loop: Loop) -> dict[str, Any]:
-    return {
-        "last_run": loop.last_run_unix,
-        "last_success": loop.last_success_unix,
-        "last_seconds": loop.last_seconds,
-        "overdue_seconds": max(0.0, round(loop.overdue_seconds(), 3)),
-    }
+    mint = parse_mint(request.match_info["mint"])
+    found = service.lookups.peek(mint)
+    if found is None:
+        raise NotPricedError(service.engine.cache.unpriced_reason(mint) or "it is not in memory")
+    return _json({**msgspec.to_builtins(found.cap), "quotes": explained(service, found)})
 
 
 def _probe(good: bool, conditions: dict[str, Any]) -> web.Response:  # noqa: FBT001 - a probe is one bit

@@ -15,6 +15,7 @@ REFUSAL: Final = ("not_positive", "absurd", "dead_pool", "thin", "quote_side", "
 UPSTREAM: Final = ("ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large")
 ROUTES: Final = {
     *("/mc/{mint}", "/mc", "/mc/stream", "/stats", "/openapi.json"),
+    *("/", "/status/stream", "/status/tokens/{mint}"),
     *("/metrics", "/startupz", "/livez", "/readyz", "/status"),
 }
 SLOW: Final = ("0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
