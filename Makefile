@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test lint format bench docs image-test clean
+.PHONY: run demo test lint format bench bench-freshness docs image-test clean
 
 run: $(VENV)/.serve
 	$(BIN)/mc-sidecar serve --config config/sidecar.yaml
@@ -26,6 +26,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench --write docs/benchmarks.md
+
+bench-freshness: $(VENV)/.bench
+	$(BIN)/python -m bench.freshness docs
 
 # The tables that are generated from the code; a test fails when they are out of date.
 docs: $(VENV)/.dev

@@ -8,42 +8,31 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bench.freshness.page import draw, introduction, p95, section
+from bench.freshness.page import draw, finding, introduction, p95, section
 from bench.freshness.policies import Outcome, clairvoyant, early, evenly, fixed
 from bench.freshness.truth import truth
 from sidecar.config.settings import RefreshSettings
 
 SIZES: Final = (100, 1_000, 5_000)
-HALF_THE_BUDGET: Final = RefreshSettings(target_uncertainty=0.005, early_share=0.5)
+SETTINGS: Final = {
+    "early": RefreshSettings(),
+    "early, half the budget": RefreshSettings(target_uncertainty=0.005, early_share=0.5),
+}
 
 
 async def play(tokens: int) -> tuple[list[Outcome], list[str]]:
     """Return what each policy served of so many tokens, and what that says of what was wanted."""
     market = truth(tokens)
     intervals = await fixed(market)
-    outcomes = [intervals]
-    findings: list[str] = []
-    for name, refresh in (("early", RefreshSettings()), ("early, half the budget", HALF_THE_BUDGET)):
+    outcomes, findings = [intervals], []
+    for name, refresh in SETTINGS.items():
         played = await early(name, market, refresh)
-        even = await evenly(f"evenly, for {name}", market, played.calls)
+        even = await evenly("evenly", market, played.calls)
         outcomes += [played, even]
-        findings.append(_finding(intervals, played, even))
+        findings.append(finding(intervals, played, even))
         _say(f"{tokens}: {name} {p95(played):.5f}, evenly {p95(even):.5f}, fixed {p95(intervals):.5f}")
     outcomes.append(clairvoyant(market, outcomes[-2].calls))
     return outcomes, findings
-
-
-def _finding(intervals: Outcome, played: Outcome, even: Outcome) -> str:
-    ours = p95(played)
-    return (
-        (
-            f"**{played.name}**: the 95th percentile is {ours / p95(intervals):.0%} of the fixed intervals' and "
-            f"{ours / p95(even):.0%} of the evenly spread ones'; {1 - (played.errors > 0.01).mean():.1%} of requests are "
-            f"within 1 %; at most {played.busiest_minute} calls in a minute."
-        )
-        .replace("%", " %")
-        .replace("1  %", "1 %")
-    )
 
 
 def main() -> None:
@@ -59,7 +48,7 @@ def main() -> None:
         outcomes, findings = asyncio.run(play(tokens))
         draw(options.folder / f"freshness-{tokens}.svg", tokens, outcomes)
         sections += section(tokens, outcomes, findings)
-    page = introduction(time.monotonic() - started) + sections
+    page = introduction(time.monotonic() - started) + sections.rstrip("\n") + "\n"
     (options.folder / "freshness.md").write_text(page, encoding="utf-8")
 
 

@@ -29,7 +29,8 @@ class EarlyRefresh:
     def next_in(self) -> float:
         """Return in how many seconds to look again."""
         least, most = LOOK_SECONDS
-        return max(least, min(most, self._context.schedule.next_uncertain_in()))
+        ready = self._context.upstreams[self._context.sources[0].name].retry_in(Priority.EARLY)
+        return ready if 0 < ready < least else max(least, min(most, self._context.schedule.next_uncertain_in()))
 
     async def step(self) -> bool | None:
         """Refresh the hundred that matter most, of the asked for and too uncertain; None without any."""
