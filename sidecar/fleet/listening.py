@@ -52,8 +52,8 @@ class Listening:
         self._serving = serving
         self._misses = misses
         self._tracked_changed = tracked_changed
-        self._role: Role = "alone"
-        """What the position is for."""
+        self._heard_in: tuple[Role, int] | None = None
+        """The role and the term that the position is for."""
         self._after = ""
         self._sequence = 0
         self._role_changed = asyncio.Event()
@@ -62,7 +62,8 @@ class Listening:
 
     def role_changed(self, role: Role) -> None:
         """Follow another role."""
-        self.has_joined = self.has_joined and role != "alone"
+        if role == "alone":
+            self.has_joined, self._heard_in = False, None
         self._role_changed.set()
 
     async def run(self) -> None:
@@ -70,12 +71,11 @@ class Listening:
         while True:
             role = self._membership.role
             if role == "alone":
-                self._role = "alone"
                 self._role_changed.clear()
                 await self._role_changed.wait()
                 continue
             try:
-                if role != self._role:
+                if (role, self._membership.term) != self._heard_in:
                     await self._take_over(role)
                 else:
                     await self._hear(role)
@@ -83,13 +83,14 @@ class Listening:
                 await self._engine.clock.sleep(RETRY_SECONDS)
             except Exception:
                 log.exception("what the fleet says could not be taken")
-                self._role = "alone"
+                self._heard_in = None
                 await self._engine.clock.sleep(RETRY_SECONDS)
 
     # Once
 
     async def _take_over(self, role: Role) -> None:
         """Take what the fleet holds; a leader also writes what Redis lacks, and takes over what is wanted."""
+        term = self._membership.term
         await self._demand.register(self._engine.tracker.popular)
         head = await self._store.head()
         received = await self._receiving.take_all()
@@ -102,7 +103,7 @@ class Listening:
         self._tracked_changed()
         if self._membership.role != role:
             return
-        self._role = role
+        self._heard_in = (role, term)
         self._sequence = head.sequence
         self._after = head.changes if role == "follower" else self._recently()
         self.has_joined = True
@@ -130,7 +131,7 @@ class Listening:
             if role == "leader":
                 self._serving.take(entry.record)
             elif not self._follows(entry):
-                self._role = "alone"
+                self._heard_in = None
                 return
 
     def _follows(self, entry: Entry) -> bool:

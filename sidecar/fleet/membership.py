@@ -16,8 +16,8 @@ RETRY_SECONDS: Final = 0.2
 """After one that failed, as long as it may have been a hiccup."""
 REOPEN_SECONDS: Final = 1.0
 """Between attempts to reach Redis while alone."""
-SERVING_SECONDS: Final = 1.5
-"""How long Redis may be silent before a sidecar is alone: with what a sign of life takes, within 2 s."""
+SERVING_SECONDS: Final = 1.0
+"""How long Redis may fail before a sidecar is alone: with the pause before a sign of life, within 2 s."""
 ABSENT_SECONDS: Final = 5.0
 """A member that was silent for longer has left."""
 RANK_EVERY: Final = 8
@@ -54,6 +54,8 @@ class Membership:
         """How many there are, as last heard of; this one included."""
         self.rank = 0
         """How many of them come before this one."""
+        self.term = 0
+        """Counts the leases taken: in a new one Redis may hold less than this member."""
         self.last_error: str | None = None
         """Why Redis does not serve, None while it does."""
         self._open = False
@@ -110,6 +112,7 @@ class Membership:
         if self.last_error is not None:
             log.info("the fleet's Redis serves", extra={"members": self.members})
         self.last_error = None
+        self.term += beat.taken
         self._take("leader" if self.leader == self.member else "follower")
 
     async def _failed(self, error: StoreError) -> float:
@@ -122,7 +125,8 @@ class Membership:
             return RETRY_SECONDS
         self._beats = 0
         self._take("alone")
-        await self._repair()
+        if error.misused:
+            await self._repair()
         return REOPEN_SECONDS
 
     async def _repair(self) -> None:

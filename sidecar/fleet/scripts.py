@@ -23,7 +23,9 @@ redis.call('PEXPIRE', KEYS[3], absent)
 local lease = redis.call('GET', KEYS[1])
 local fence, holder
 if lease and redis.call('PTTL', KEYS[1]) >= 0 then fence, holder = string.match(lease, '^(%d+):(.+)$') end
+local taken = 0
 if not holder then
+  taken = 1
   fence, holder = tostring(redis.call('INCR', KEYS[2])), ARGV[1]
   lease = fence .. ':' .. holder
 end
@@ -38,12 +40,13 @@ if ARGV[4] == '1' then
     if other < ARGV[1] then rank = rank + 1 end
   end
 end
-return {t[1], t[2], lease, redis.call('ZCARD', KEYS[3]), rank}
+return {t[1], t[2], lease, redis.call('ZCARD', KEYS[3]), rank, taken}
 """
 )
 """Show a sign of life, renew the lease or take it where it is free.
 
-Returns Redis's time, the lease in force, the number of members, and this one's place among their names.
+Returns Redis's time, the lease in force, the number of members, this one's place among their names, and whether
+the lease was free.
 """
 
 RESIGN: Final = """

@@ -29,11 +29,17 @@ MOST_DEMANDED: Final = 2_000
 ENTRIES_AT_ONCE: Final = 200
 LIST_SECONDS: Final = 600
 
+_MISUSED: Final = ("WRONGTYPE", "not an integer")
+"""How Redis complains of what somebody else has written in a key."""
+
 T = TypeVar("T")
 
 
 class StoreError(Exception):
     """Redis did not do what it was asked. The text holds no secret."""
+
+    misused = False
+    """A key holds what it should not."""
 
 
 class Beat(NamedTuple):
@@ -46,6 +52,8 @@ class Beat(NamedTuple):
     members: int
     rank: int
     """How many members come before this one, -1 where that was not asked for."""
+    taken: bool
+    """The lease was free, and is this member's now."""
 
 
 class Head(NamedTuple):
@@ -101,8 +109,10 @@ class Store:
         """Show a sign of life; take the lease where it is free."""
         keys = [self.keys.lease, self.keys.fence, self.keys.members]
         answer = await self._run(scripts.BEAT, keys, member, _ms(lease_seconds), _ms(absent_seconds), int(rank))
-        seconds, micros, lease, members, place = answer
-        return Beat(int(seconds) + int(micros) / 1e6, lease.decode("utf-8", "replace"), members, place)
+        seconds, micros, lease, members, place, taken = answer
+        return Beat(
+            int(seconds) + int(micros) / 1e6, lease.decode("utf-8", "replace"), members, place, bool(taken)
+        )
 
     async def resign(self, member: str, lease: str) -> None:
         """Leave the fleet, and free the lease if it is this one."""
@@ -196,7 +206,7 @@ class Store:
             raise StoreError(f"no answer within {seconds:g} s") from error
         except (RedisError, OSError, UnicodeError, ValueError, TypeError, IndexError) as error:
             _check_cancelled()
-            raise StoreError(self._text(error)) from error
+            raise self._error(error) from error
         _check_cancelled()
         return answer
 
@@ -219,9 +229,11 @@ class Store:
         client.connection_pool.connection_kwargs.update(self._moved)
         return client
 
-    def _text(self, error: Exception) -> str:
+    def _error(self, error: Exception) -> StoreError:
         kind = "" if isinstance(error, ResponseError) else f"{type(error).__name__}: "
-        return self._redact(f"{kind}{error}".splitlines()[0])[:200]
+        failed = StoreError(self._redact(f"{kind}{error}".splitlines()[0])[:200])
+        failed.misused = any(sign in str(error) for sign in _MISUSED)
+        return failed
 
 
 def _check_cancelled() -> None:

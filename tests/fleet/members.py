@@ -62,9 +62,10 @@ class FleetRig:
         return joining
 
     async def formed(self, count: int, *, settings: Settings | None = None) -> list[PreCacheService]:
-        """Start so many members and wait until one leads and all have each popular value."""
+        """Start so many members and wait until one leads, all know of all, and all have each popular value."""
         members = await self.join(count, settings=settings)
         await until(lambda: all(is_warm(member) and role(member) != "alone" for member in members))
+        await until(lambda: all(metric(member, "fleet_members") == len(self.members) for member in members))
         assert len(self.leaders) == 1
         return members
 

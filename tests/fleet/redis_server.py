@@ -53,9 +53,9 @@ class RedisServer:
         assert self._process is not None
         os.kill(self._process.pid, number)
 
-    async def command(self, *parts: Any) -> Any:
+    async def command(self, *parts: Any, password: str | None = None) -> Any:
         """Run one command on a connection of its own."""
-        client = Redis.from_url(self.url, protocol=2)
+        client = Redis.from_url(self.url, protocol=2, password=password)
         try:
             return await client.execute_command(*parts)  # type: ignore[no-untyped-call]
         finally:
