@@ -51,7 +51,6 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.metrics = metrics
-        self.closed = False
         self._redactor = redactor
         refresh, cache, tracking = settings.refresh, settings.cache, settings.tracking
         self._session = _session(refresh.max_concurrent)
@@ -145,7 +144,6 @@ class Engine:
 
     async def close(self) -> None:
         """End every fetch and close the connections."""
-        self.closed = True
         await self.refresher.stop()
         await self._session.close()
 

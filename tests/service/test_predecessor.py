@@ -43,9 +43,9 @@ async def test_start_and_stop_may_be_called_twice_and_again() -> None:
     async with running() as rig:
         service = rig.service
         await rig.warm()
-        started = set(service._tasks)
+        started = set(service._begun().tasks)
         await service.start()
-        assert set(service._tasks) == started
+        assert set(service._begun().tasks) == started
         assert {"loop:popular", "loop:tracked", "loop:trending", "loop:stats"} < loop_tasks()
         await service.stop()
         await service.stop()

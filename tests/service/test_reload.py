@@ -275,7 +275,7 @@ async def test_start_up_is_not_begun_anew_by_a_new_list(path: Path) -> None:
     async with running(settings_for(path)) as rig:
         await rig.warm()
         reload.swap(rig.service.engine, [PopularToken(WIF, "WIF")])
-        rig.service._popular_changed()
+        rig.service._begun().popular_changed()
         assert not rig.service.health.unanswered
 
 
@@ -291,7 +291,7 @@ async def test_reload_says_whether_the_list_is_good(path: Path) -> None:
 async def test_with_the_built_in_list_there_is_nothing_to_reload() -> None:
     async with running() as rig:
         assert await rig.service.reload()
-        assert {task.get_name() for task in rig.service._tasks} == {
+        assert {task.get_name() for task in rig.service._begun().tasks} == {
             *("loop:popular", "loop:tracked", "loop:trending", "loop:stats", "loop:early", "lag")
         }
 

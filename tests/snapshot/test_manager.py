@@ -118,7 +118,7 @@ async def until(happened: Callable[[], bool]) -> None:
 async def test_without_a_path_there_is_no_metric_and_no_thread() -> None:
     async with running() as rig:
         assert all(family.name != SUCCESS for family in rig.service.registry.collect())
-        assert rig.service._snapshots is None
+        assert rig.service._begun().snapshots is None
 
 
 async def test_with_a_path_the_metric_has_no_series_before_the_first_success(settings: Settings) -> None:
@@ -178,7 +178,7 @@ async def test_a_start_that_is_cancelled_keeps_the_snapshot(settings: Settings) 
 async def test_two_starts_at_once_are_one(settings: Settings) -> None:
     async with running(settings, prepare=dead, start=False) as rig:
         await asyncio.gather(rig.service.start(), rig.service.start())
-        names = [task.get_name() for task in rig.service._tasks]
+        names = [task.get_name() for task in rig.service._begun().tasks]
         assert len(names) == len(set(names))
 
 
