@@ -4,7 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test lint format bench bench-freshness docs image-test clean
+# Tests at once: many of them wait for real processes and sockets rather than for a core.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+.PHONY: run demo test test-fast lint format bench bench-freshness docs image-test clean
 
 run: $(VENV)/.serve
 	$(BIN)/mc-sidecar serve --config config/sidecar.yaml
@@ -13,7 +17,11 @@ demo: $(VENV)/.serve
 	$(BIN)/mc-sidecar demo
 
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
+
+# For every save: no process, no external program, no scenario.
+test-fast: $(VENV)/.dev
+	$(PYTEST) -m 'not long'
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
