@@ -12,7 +12,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY sidecar sidecar
 RUN python3 -m venv --without-pip /opt/mc-sidecar \
-    && python3 -m pip --python /opt/mc-sidecar/bin/python3 install --no-cache-dir --no-compile -c constraints.txt '.[fleet]' \
+    && python3 -m pip --python /opt/mc-sidecar/bin/python3 install --no-cache-dir --no-compile -c constraints.txt '.[fleet,top]' \
     && mkdir snapshot
 # Bytecode of what `serve` imports and of nothing else: slim images ship the standard library without any, and with a
 # read-only root file system Python would compile it anew at every start.

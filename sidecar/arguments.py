@@ -64,9 +64,11 @@ def parser() -> argparse.ArgumentParser:
     wait.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="at most this long; 30")
     wait.add_argument("--warm", action="store_true", help="until every popular token has been answered")
     health = commands.add_parser("healthcheck", help="exit with 0 when the running sidecar is live, else with 1")
+    top = commands.add_parser("top", help="show the running sidecar, live in the terminal")
+    top.add_argument("--once", action="store_true", help="print it once, as lines")
     for one in (whole, serve, check, demo):
         _add_flags(one)
-    for one in (wait, health):
+    for one in (wait, health, top):
         _add_flags(one, listed=_ASKING_FLAGS)
     return whole
 

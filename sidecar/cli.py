@@ -1,4 +1,4 @@
-"""The `mc-sidecar` command: serve (the default), check-config, demo, wait, healthcheck."""
+"""The `mc-sidecar` command: serve (the default), check-config, demo, wait, healthcheck, top."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,6 +106,22 @@ def _healthcheck(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
     return _answered(ask(_ops(options, flags), "/livez"))
 
 
+def _top(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
+    from sidecar.top.watch import watch  # noqa: PLC0415 - serve does without it
+
+    screen = None
+    if sys.stdout.isatty() and not options.once:
+        try:
+            from sidecar.top.table import Screen  # noqa: PLC0415 - only this needs the extra
+        except ModuleNotFoundError:
+            _tell("the live table needs rich: pip install 'mc-sidecar[top]'; --once does without")
+            return FAILED
+        screen = Screen()
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        return asyncio.run(watch(_ops(options, flags), screen, once=options.once))
+    return 0
+
+
 def _answered(answer: "Answer") -> int:
     """Return the exit code for a probe's answer, and say what is wrong or still missing."""
     if not answer.good:
@@ -188,4 +204,5 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace, Mapping[str, Any]], 
     "demo": _demo,
     "wait": _wait,
     "healthcheck": _healthcheck,
+    "top": _top,
 }

@@ -28,7 +28,7 @@ LAYERS: Final = [
     {"service.wiring"},
     {"fleet"},
     {"service"},
-    {"web"},
+    {"web", "top"},
     {"app", "arguments"},
     {"cli"},
     {"__main__"},

@@ -60,7 +60,7 @@ class History:
         return {
             "hit_ratio": _ratio(now.warm - short.warm, now.lookups - short.lookups),
             "lookups_per_second": _ratio(now.lookups - short.lookups, now.at - short.at),
-            "upstream_calls_per_hour": _ratio(3600 * (now.calls - long.calls), now.at - long.at),
+            "upstream_calls_per_hour": _per_hour(now.calls - long.calls, now.at - long.at),
             "served_age_seconds": _ratio(now.ages - short.ages, now.aged - short.aged),
             "served_uncertainty": _ratio(now.uncertainties - short.uncertainties, now.uncertain - short.uncertain),
         }
@@ -88,3 +88,8 @@ class History:
 def _ratio(part: float, whole: float) -> float | None:
     ratio = part / whole if whole > 0 else math.nan
     return None if math.isnan(ratio) else float(f"{ratio:.5g}")
+
+
+def _per_hour(count: float, seconds: float) -> float | None:
+    """Return a rate; None for less than a minute, of which the first calls would make far too much."""
+    return _ratio(3600 * count, seconds) if seconds >= SHORT_SECONDS else None

@@ -1,0 +1,1 @@
+"""`mc-sidecar top`: a running sidecar, seen from a terminal."""
