@@ -1,7 +1,7 @@
 """The error family. `code`, `status` and `title` are the HTTP contract; one place in `api` writes them out."""
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 Outcome = Literal["rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large"]
 """How an upstream request can fail: the values of the `outcome` label besides `ok`."""
@@ -100,15 +100,23 @@ class UpstreamError(Exception):
         self.retry_after = retry_after
         """Seconds the upstream asked us to wait, already bounded; None when it said nothing."""
 
+    def detached(self) -> Self:
+        """Return the error without the frames and errors that led to it, which would keep an answer in memory."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
+
 
 class NotAskedError(UpstreamError):
-    """The upstream was not asked at all: its budget is used up, or its circuit is open."""
+    """The upstream was not asked: our budget is used up, it refused a call lately, or its circuit is open."""
 
-    def __init__(self, source: str, reason: Literal["budget", "circuit"], retry_after: float) -> None:
-        detail = "over its call budget" if reason == "budget" else "not asked: its circuit is open"
-        super().__init__(
-            source, "rate_limited" if reason == "budget" else "connect", detail, retry_after=retry_after
-        )
+    def __init__(self, source: str, reason: Literal["budget", "refused", "circuit"], retry_after: float) -> None:
+        details = {
+            "budget": "over its call budget",
+            "refused": "not asked: it refused a call lately",
+            "circuit": "not asked: its circuit is open",
+        }
+        outcome: Outcome = "connect" if reason == "circuit" else "rate_limited"
+        super().__init__(source, outcome, details[reason], retry_after=retry_after)
         self.reason = reason
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from math import inf, sqrt
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from cachetools import Cache, TTLCache
@@ -12,6 +12,9 @@ from sidecar.models import MarketCap, Mint
 from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.volatility import HOUR_SECONDS
 from sidecar.runtime.clock import Clock
+
+MOST_ASKED_FOR: Final = 1000
+"""Mints without a price of which it is known that they are being looked up."""
 
 V = TypeVar("V")
 
@@ -129,6 +132,11 @@ class Entry(msgspec.Struct, eq=False, gc=False):
         return max(target**2 - self.fresh_squared, self.fresh_squared) / self.variance
 
 
+class _Unpriced(msgspec.Struct, frozen=True, gc=False):
+    reason: str
+    since: float
+
+
 class MarketCapCache:
     """The market caps, and which mints are known to have none.
 
@@ -154,7 +162,12 @@ class MarketCapCache:
         self._entries = PinnedCache[Entry](
             max_others=max_entries - max_pinned, ttl_seconds=max_stale_seconds, clock=clock, evicted=evicted
         )
-        self._unpriced: TTLCache[Mint, str] = TTLCache(max_entries, negative_seconds, timer=clock.monotonic)
+        self._negative_seconds = negative_seconds
+        self._unpriced: TTLCache[Mint, _Unpriced] = TTLCache(
+            max_entries, max(max_stale_seconds, negative_seconds), timer=clock.monotonic
+        )
+        self._asked_for: dict[Mint, None] = {}
+        """Mints without a price that were looked up since they were last asked about; bounded."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -171,6 +184,7 @@ class MarketCapCache:
     def put(self, entry: Entry) -> None:
         """Hold a market cap; the mint is no longer one without a price."""
         self._unpriced.pop(entry.cap.mint, None)
+        self._asked_for.pop(entry.cap.mint, None)
         self._entries.put(entry.cap.mint, entry)
 
     def delist(self, mint: Mint) -> None:
@@ -182,12 +196,34 @@ class MarketCapCache:
         """Remember for `negative_seconds` that no source prices a mint; a value it had is dropped."""
         if self._entries.pop(mint) is not None:
             self._evicted("not_priced")
-        self._unpriced[mint] = reason
+        self._unpriced[mint] = _Unpriced(reason, self._clock.monotonic())
+        self._asked_for.pop(mint, None)
 
     def unpriced_reason(self, mint: Mint) -> str | None:
-        """Why a mint has no price, while that is remembered."""
-        reason: str | None = self._unpriced.get(mint)
-        return reason
+        """Return why a mint has no price, while that is remembered, noting that it is asked for."""
+        known: _Unpriced | None = self._unpriced.get(mint)
+        if known is None:
+            return None
+        if len(self._asked_for) < MOST_ASKED_FOR:
+            self._asked_for[mint] = None
+        return known.reason if self._unpriced_age(known) < self._negative_seconds else None
+
+    def last_unpriced_reason(self, mint: Mint) -> str | None:
+        """Return why a mint had no price when all sources last answered, for when they cannot be asked now."""
+        known: _Unpriced | None = self._unpriced.get(mint)
+        return None if known is None else known.reason
+
+    def unpriced_to_ask_again(self, within_seconds: float) -> list[Mint]:
+        """Return the mints without a price that are asked for, of which that is soon forgotten."""
+        aged = self._negative_seconds - within_seconds
+        return [
+            mint
+            for mint in self._asked_for
+            if (known := self._unpriced.get(mint)) is not None and self._unpriced_age(known) >= aged
+        ]
+
+    def _unpriced_age(self, known: "_Unpriced") -> float:
+        return self._clock.monotonic() - known.since
 
     def mints(self) -> list[Mint]:
         """Return whose value is in memory, tracked ones first; some may be too old to serve."""

@@ -15,7 +15,7 @@ from sidecar.models import Mint, Quote
 from sidecar.pricing.agreement import compare, is_dissent, verdict
 from sidecar.pricing.confidence import Evidence, confidence
 from sidecar.pricing.explain import explain_quotes
-from sidecar.pricing.grading import GradedQuote, Policy, choose, grade_quote, grade_quotes
+from sidecar.pricing.grading import Grade, GradedQuote, Policy, choose, grade_quote, grade_quotes
 from sidecar.pricing.jump import (
     confirms_itself,
     is_confirmed,
@@ -250,9 +250,9 @@ def _unaccepted(
     return replace(state, comparison=comparison, unpriced_since=None)
 
 
-def is_good(quote: Quote, state: TokenState, *, now: Instant, policy: Policy) -> bool:
-    """Return whether a quote is good by itself, whatever other sources say."""
+def grade_of(quote: Quote, state: TokenState, *, now: Instant, policy: Policy) -> Grade:
+    """Return the grade of a quote by itself, whatever other sources say."""
     supply = effective_supply(state, now)
     last = price_now(state.last_good, state, supply, now)
     [quote] = in_supply_unit([quote], supply, last, policy.agreement_factor)
-    return grade_quote(quote, supply, policy).grade == "good"
+    return grade_quote(quote, supply, policy).grade

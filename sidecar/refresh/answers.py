@@ -1,14 +1,14 @@
 """What a batch asks each source for, what the sources answered, and what that makes of each mint."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sidecar.errors import UpstreamError
 from sidecar.models import Mint, Parsed, Quote
 from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import TokenState, with_chain_of
-from sidecar.pricing.valuation import is_good, value
+from sidecar.pricing.valuation import grade_of, value
 from sidecar.refresh.backoff import Shortfall
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.aio import yielding
@@ -23,11 +23,15 @@ CIRCULATING: Final = "circulating supply"
 """What stands for the source in the back-off when that was asked for, whether it was given or not."""
 
 
+_SHORTFALLS: Final[Mapping[str, Shortfall]] = {"thin": "thin", "refused": "refused", "silent": "omitted"}
+
+
 class Answers:
     """The answers and failures of one batch, by mint and source name. None: the source left the mint out."""
 
-    def __init__(self, context: RefreshContext, mints: Iterable[Mint]) -> None:
+    def __init__(self, context: RefreshContext, mints: Iterable[Mint], *, is_popular: bool) -> None:
         self._context = context
+        self._is_popular = is_popular
         self._asked: set[tuple[str, Mint]] = set()
         self._before: dict[Mint, TokenState] = {}
         self._valuations: dict[Mint, tuple[Instant | None, Valuation]] = {}
@@ -42,16 +46,16 @@ class Answers:
         """Return the mints to ask a source for, marked as asked; none when no call is worth it.
 
         A mint that the source fell short of lately takes a free place, and so does a top-up. Where there is no
-        place for it, an omission counts as answered again.
+        place for it, what the source omitted or had refused counts as answered again.
         """
         wanted = [mint for mint in wanted if not self.was_asked(source, mint)]
         paused = [mint for mint in wanted if self._is_paused(source, mint)]
         batch = [mint for mint in wanted if mint not in set(paused)]
-        if batch:
-            free = -len(batch) % source.batch_size
+        if batch or (self._is_popular and source is self._context.sources[0]):
+            free = -len(batch) % source.batch_size if batch else source.batch_size
             batch += [*paused, *(mint for mint in top_up if self.may_top_up(source, mint))][:free]
         for mint in set(paused).difference(batch):
-            if self._context.backoff.shortfall(source.name, mint) == "omitted":
+            if self._context.backoff.shortfall(source.name, mint) != "thin":
                 self.by_source[mint][source.name] = None
                 self.mark_asked(source, [mint])
         self.mark_asked(source, batch)
@@ -101,7 +105,7 @@ class Answers:
             return False
         entry = self._context.cache.get(mint)
         if entry is None:
-            return shortfall == "omitted"
+            return shortfall != "thin"
         return entry.cap.source != source.name
 
     # Recording
@@ -129,7 +133,12 @@ class Answers:
             return "omitted"
         context = self._context
         state = context.token_states.get(mint) or TokenState()
-        return None if is_good(quote, state, now=now(context.clock), policy=context.policy) else "thin"
+        return _SHORTFALLS.get(grade_of(quote, state, now=now(context.clock), policy=context.policy))
+
+    def errors(self, mint: Mint) -> list[UpstreamError]:
+        """Return what failed for a mint, the reading of the chain last."""
+        chain = [] if self.chain_failure is None else [self.chain_failure]
+        return [*self.failures[mint].values(), *chain]
 
     # Valuing
 

@@ -1,5 +1,6 @@
-"""Which source need not be asked for a mint alone, because it does not know it (design: how it refreshes, 3)."""
+"""What each source is known to lack or to price (design: how it refreshes, 3; what the figures mean, 10)."""
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -9,8 +10,10 @@ from sidecar.models import Mint
 from sidecar.runtime.clock import Clock
 
 LONGEST_BACKOFF_SECONDS: Final = 3600.0
+PRICED_SECONDS: Final = 3600.0
+"""How long a source is expected to price what it has priced."""
 
-Shortfall = Literal["omitted", "thin"]
+Shortfall = Literal["omitted", "refused", "thin"]
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
@@ -20,15 +23,21 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class OmissionBackoff:
-    """Doubling pauses per source and mint, from `negative_seconds` to an hour, in a bounded LRU."""
+    """Doubling pauses per source and mint, from `negative_seconds` to an hour, and what each source priced last.
+
+    While a pause lasts, a source need not be asked for the mint alone. Both memories are bounded.
+    """
 
     def __init__(self, *, first_seconds: float, max_entries: int, clock: Clock) -> None:
         self._first_seconds = first_seconds
+        self._max_entries = max_entries
         self._clock = clock
         self._entries: LRUCache[tuple[str, Mint], _Entry] = LRUCache(max_entries)
+        self._priced: dict[str, dict[Mint, float]] = {}
 
     def note(self, source: str, mint: Mint, shortfall: Shortfall | None) -> None:
         """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it."""
+        self._note_priced(source, mint, priced=shortfall != "omitted")
         key = (source, mint)
         if shortfall is None:
             self._entries.pop(key, None)
@@ -45,3 +54,17 @@ class OmissionBackoff:
         """Return what the source last fell short by while it is not to be asked for the mint alone."""
         known: _Entry | None = self._entries.get((source, mint))
         return known.shortfall if known is not None and self._clock.monotonic() < known.until else None
+
+    def priced(self, source: str, mints: Iterable[Mint]) -> list[Mint]:
+        """Return the mints that the source gave a price for when it was last asked for them, within the hour."""
+        priced = self._priced.get(source, {})
+        since = self._clock.monotonic() - PRICED_SECONDS
+        return [mint for mint in mints if priced.get(mint, since) > since]
+
+    def _note_priced(self, source: str, mint: Mint, *, priced: bool) -> None:
+        known = self._priced.setdefault(source, {})
+        known.pop(mint, None)
+        if priced:
+            known[mint] = self._clock.monotonic()
+            if len(known) > self._max_entries:
+                del known[next(iter(known))]

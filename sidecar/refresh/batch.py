@@ -71,8 +71,8 @@ class _Calls:
         """Forget the calls that have ended and return their mints; a bug in one is raised here."""
         done = [task for task in self._pending if task.done()]
         mints = frozenset[Mint]().union(*(self._pending.pop(task) for task in done))
-        for task in done:
-            task.result()
+        for bug in [error for task in done if (error := task.exception()) is not None]:
+            raise bug
         return mints
 
     async def cancel(self) -> None:
@@ -105,7 +105,7 @@ class Batch:
         self._top_up = top_up
         self._priority = priority
         self._sources = sources
-        self._answers = Answers(context, (*results, *top_up))
+        self._answers = Answers(context, (*results, *top_up), is_popular=priority is Priority.POPULAR)
         for error in not_asked:
             self._answers.record_failure(error.source, (*results, *top_up), error)
         self._publisher = ResultPublisher(context, self._answers, results, loop)
@@ -210,12 +210,13 @@ class Batch:
         return [self._calls.begin(self._ask(source, call), call) for call in calls]
 
     async def _ask(self, source: PriceSource, mints: Sequence[Mint]) -> None:
+        expected = self._context.backoff.priced(source.name, mints)
         try:
-            answer = await source.quotes(mints, self._priority)
+            answer = await source.quotes(mints, self._priority, expected)
         except UpstreamError as error:
-            self._answers.record_failure(
-                source.name, mints, error.with_traceback(None)
-            )  # its frames hold this batch
+            self._answers.record_failure(source.name, mints, error.detached())
+        except Exception as error:  # noqa: BLE001 - a bug in one source ends its part of the batch and no more
+            self._answers.record_failure(source.name, mints, self._context.upstreams[source.name].broke(error))
         else:
             await self._answers.record(source, mints, answer)
 

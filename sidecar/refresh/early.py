@@ -10,7 +10,8 @@ from typing import Final
 
 from sidecar.models import Mint, Priority
 from sidecar.refresh.context import RefreshContext
-from sidecar.refresh.refresher import BATCH_MINTS, Refresher
+from sidecar.refresh.refresher import Refresher
+from sidecar.refresh.schedule import BATCH_MINTS
 from sidecar.runtime.aio import yielding
 
 WANTED_SECONDS: Final = 600.0

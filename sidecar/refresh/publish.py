@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from sidecar.errors import (
     NotAskedError,
     NotPricedError,
     OverloadedError,
+    UpstreamError,
     UpstreamUnavailableError,
 )
 from sidecar.metrics.labels import LoopName, RefreshOutcome
@@ -66,7 +67,10 @@ class ResultPublisher:
             self._let_verdict_lapse(mint)
             if self._loop != "early":  # its interval is not over
                 self._context.schedule.failed(mint, has_value=self._context.cache.get(mint) is not None)
-            self._resolve(mint, failure(self._answers, mint), "failed")
+            last = self._context.cache.last_unpriced_reason(mint)
+            self._resolve(
+                mint, failure(self._answers.errors(mint)) if last is None else NotPricedError(last), "failed"
+            )
 
     def _let_verdict_lapse(self, mint: Mint) -> None:
         """Serve a value that cannot be refreshed at most at medium once its comparison no longer counts."""
@@ -210,11 +214,8 @@ def doubted(cap: MarketCap, reason: ConfidenceReason | None) -> MarketCap:
     return msgspec.structs.replace(cap, confidence="low", confidence_reasons=tuple(dict.fromkeys(reasons)))
 
 
-def failure(answers: Answers, mint: Mint) -> McSidecarError:
-    """Return why there is no answer: 429 when nothing but the call budgets stood in the way, 503 otherwise."""
-    errors = list(answers.failures[mint].values())
-    if answers.chain_failure is not None:
-        errors.append(answers.chain_failure)
+def failure(errors: Sequence[UpstreamError]) -> McSidecarError:
+    """Return why there is no answer: 429 when nothing but our call budgets stood in the way, 503 otherwise."""
     detail = "; ".join(map(str, errors)) or "the supply of SOL could not be read"
     retry_after = min((error.retry_after or RETRY_AFTER_SECONDS for error in errors), default=RETRY_AFTER_SECONDS)
     if errors and all(isinstance(error, NotAskedError) and error.reason == "budget" for error in errors):

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -22,14 +23,16 @@ from sidecar.metrics.labels import LoopName
 from sidecar.models import Mint, Priority
 from sidecar.refresh.batch import Batch
 from sidecar.refresh.context import RefreshContext
-from sidecar.refresh.publish import FetchResult
+from sidecar.refresh.publish import RETRY_AFTER_SECONDS, FetchResult, failure
+from sidecar.refresh.schedule import BATCH_MINTS
 from sidecar.sources import PriceSource
 
-BATCH_MINTS: Final = 100
 GATHER_SECONDS: Final = 0.005
 """How long a miss waits for others to share its calls."""
 GATHER_SCARCE_SECONDS: Final = 0.2
 """Likewise when more than half of the first source's call budget is used up."""
+ASK_AGAIN_SECONDS: Final = 15.0
+"""What is remembered to have no price is asked about again this much sooner where another such mint is."""
 MAX_BATCHES: Final = 4
 """Background batches under way: memory, and what the garbage collector has to look at, stay small."""
 LONGEST_REFRESH_SECONDS: Final = 60.0
@@ -73,7 +76,7 @@ class Refresher:
         futures = [self._batches[mint].results[mint] for mint in mints if mint in self._batches]
         fresh = [mint for mint in mints if mint not in self._batches]
         for start in range(0, len(fresh), BATCH_MINTS):
-            if not await self._has_room(began):
+            if not await self._has_room(began, priority):
                 break
             chunk = fresh[start : start + BATCH_MINTS]
             futures += [self._batches[mint].results[mint] for mint in chunk if mint in self._batches]
@@ -96,7 +99,8 @@ class Refresher:
             elif future is None:
                 refusal = refusal or self._refusal()  # once for all: a flood is refused a thousand at a time
                 future = _new_future()
-                future.set_result(refusal)
+                last = self._context.cache.last_unpriced_reason(mint)
+                future.set_result(refusal if last is None else NotPricedError(last))
             futures[mint] = future
             package -= 1
         return futures
@@ -143,12 +147,10 @@ class Refresher:
         """Say why a miss is refused at once."""
         if self._stopped:
             return _stopping()
-        retry_after = min(upstream.retry_in(Priority.MISS) for upstream in self._upstreams.values())
-        broken = [upstream.name for upstream in self._upstreams.values() if upstream.breaker.retry_in()]
-        if broken:
-            detail = f"not asked, because their circuits are open: {', '.join(broken)}"
-            return UpstreamUnavailableError(detail, retry_after=retry_after)
-        return OverloadedError("the upstreams' call budgets are used up", retry_after=retry_after)
+        _, refusals = self._able(Priority.MISS)
+        if refusals:
+            return failure(refusals)
+        return OverloadedError("the upstreams' call budgets are used up", retry_after=RETRY_AFTER_SECONDS)
 
     async def _gather(self) -> None:
         """Start batches for the waiting misses, when their turn comes, until none is left."""
@@ -164,8 +166,21 @@ class Refresher:
                 self._batches[mint].expedite()
                 self._batches[mint].results[mint].add_done_callback(partial(_pass_on, futures.pop(mint)))
             if futures:
+                futures |= self._unpriced_alongside(futures)
                 self._start(futures, sources, refusals, priority=Priority.MISS, loop="miss")
                 self._spawn(self._measure(list(futures.values())))
+
+    def _unpriced_alongside(self, asked: Mapping[Mint, Future]) -> dict[Mint, Future]:
+        """Return the mints to ask for along with one that had no price before: what else is so, and asked for.
+
+        A hundred tokens that no source prices, and that are asked for all the time, cost one batch a minute.
+        """
+        cache, free = self._context.cache, BATCH_MINTS - len(asked)
+        if not free or all(cache.last_unpriced_reason(mint) is None for mint in asked):
+            return {}
+        others = (mint for mint in cache.unpriced_to_ask_again(ASK_AGAIN_SECONDS) if mint not in asked)
+        idle = (mint for mint in others if mint not in self._batches and mint not in self._waiting)
+        return {mint: _new_future() for mint in islice(idle, free)}
 
     async def _measure(self, futures: Sequence[Future]) -> None:
         """Time a batch of misses until the last one is settled; no look-up waits for what comes later."""
@@ -198,7 +213,8 @@ class Refresher:
     ) -> Iterable[Future]:
         """Start a batch; its free places go to `first`, then to the mints due next that are not among `others`."""
         sources, refusals = self._able(priority)
-        room = -len(core) % sources[0].batch_size if sources else 0
+        retry = all(map(self._context.schedule.is_retry, core))
+        room = -len(core) % sources[0].batch_size if sources and not retry else 0
         top_up = self._top_up(room, first, excluded={*others, *self._batches})
         results = {mint: _new_future() for mint in core}
         task = self._start(results, sources, refusals, priority=priority, loop=loop, top_up=top_up)
@@ -211,10 +227,16 @@ class Refresher:
         chosen = [mint for mint in first if mint not in excluded][:room]
         return chosen + self._context.schedule.soonest(room - len(chosen), excluded.union(chosen))
 
-    async def _has_room(self, began: float) -> bool:
-        """Wait until one more background batch may begin; False when it is too late for that."""
+    async def _has_room(self, began: float, priority: Priority) -> bool:
+        """Wait until one more background batch may begin; False when it is too late for that.
+
+        Tracked mints also wait for the first source's budget here, where they hold up nothing.
+        """
         while len(self._background) >= MAX_BATCHES:
             await asyncio.wait(self._background, return_when=asyncio.FIRST_COMPLETED)
+        sources, _ = self._able(priority)
+        if priority is Priority.TRACKED and sources:
+            await self._upstreams[sources[0]].budget.wait(priority, LONGEST_REFRESH_SECONDS)
         return self._context.clock.monotonic() - began < LONGEST_REFRESH_SECONDS
 
     def _start(

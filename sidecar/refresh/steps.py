@@ -58,14 +58,15 @@ class Steps:
         return report.failed < len(popular) or not popular
 
     async def tracked(self) -> bool:
-        """Refresh the tracked mints that are due, most requested first. Nothing due is a success."""
-        mints = await self._due_by_demand()
+        """Refresh the tracked mints that are due, the longest due first. Nothing due is a success."""
+        mints = await self._due_in_order()
         report = await self._refresher.refresh(mints, priority=Priority.TRACKED, loop="tracked")
         return report.failed < len(mints) or not mints
 
-    async def _due_by_demand(self) -> list[Mint]:
-        requests = {mint: self._tracker.requests(mint) async for mint in yielding(self._schedule.due(), 500)}
-        return sorted(sorted(requests), key=requests.__getitem__, reverse=True)
+    async def _due_in_order(self) -> list[Mint]:
+        due, requests = self._schedule.due_at, self._tracker.requests
+        order = {mint: (due(mint), -requests(mint)) async for mint in yielding(self._schedule.due(), 500)}
+        return sorted(order, key=order.__getitem__)
 
     async def trending(self) -> bool:
         """Ask for the trending lists and fill the free places; a source that fails keeps its last list."""
@@ -82,6 +83,9 @@ class Steps:
             answer = await source.trending(Priority.TRACKED)
         except UpstreamError:
             return False  # logged and counted by the upstream
+        except Exception:
+            log.exception("a trending list could not be read", extra={"source": source.name})
+            return False
         self._lists[source.name] = answer.value
         return True
 

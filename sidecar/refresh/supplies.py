@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from heapq import nsmallest
+from itertools import islice
 from typing import Final
 
 from sidecar.cache.cache import PinnedCache
@@ -54,6 +54,8 @@ class SupplyReader:
         self._refused = refused
         self._clock = clock
         self._sol_not_before = 0.0
+        self._read_order: dict[Mint, None] = {}
+        """The tracked mints that were read, the longest ago first, without SOL."""
 
     def due(self, mints: Iterable[Mint]) -> list[Mint]:
         """Return those not read within `supply_seconds`, or for a minute after a jump; SOL is none of them."""
@@ -82,8 +84,10 @@ class SupplyReader:
             answer = await self._source.supplies(batch, priority)
         except UpstreamError as error:
             if error.status == _FORBIDDEN:
-                self._upstream.budget.block(FORBIDDEN_SECONDS)
-            return error
+                self._upstream.budget.refused(FORBIDDEN_SECONDS)
+            return error.detached()
+        except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
+            return self._upstream.broke(error)
         answered = now(self._clock)
         self._chain_time.heard(answer.slot)
         for mint, supply in answer.value.items():
@@ -98,7 +102,9 @@ class SupplyReader:
         except UpstreamError as error:
             if error.status == _FORBIDDEN:
                 self._sol_not_before = self._clock.monotonic() + FORBIDDEN_SECONDS
-            return error
+            return error.detached()
+        except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
+            return self._upstream.broke(error)
         self._chain_time.heard(answer.slot)
         self._remember(WRAPPED_SOL, answer.value, answer.slot, now(self._clock))
         return None
@@ -106,8 +112,10 @@ class SupplyReader:
     def _top_up(self, mints: Sequence[Mint], package: int) -> list[Mint]:
         if not package:
             return []
-        others = self._tracker.mints.difference(mints, (WRAPPED_SOL,))
-        return nsmallest(package, others, key=lambda mint: (self._answered(mint), mint))
+        tracked = self._tracker.mints
+        never = sorted(islice(tracked.difference(self._read_order, mints, (WRAPPED_SOL,)), package))
+        longest_ago = (mint for mint in self._read_order if mint in tracked and mint not in mints)
+        return [*never, *islice(longest_ago, package - len(never))]
 
     def _age(self, mint: Mint) -> float:
         return self._clock.monotonic() - self._answered(mint)
@@ -117,6 +125,9 @@ class SupplyReader:
         return -math.inf if state is None or state.chain_answered is None else state.chain_answered.monotonic
 
     def _remember(self, mint: Mint, supply: ChainSupply | None, slot: int | None, answered: Instant) -> None:
+        self._read_order.pop(mint, None)
+        if mint in self._tracker.mints and mint != WRAPPED_SOL:
+            self._read_order[mint] = None
         state, is_refused = take_chain(
             self._token_states.get(mint) or TokenState(),
             supply,

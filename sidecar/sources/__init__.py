@@ -1,6 +1,6 @@
 """One file per upstream: its URLs, its parser, the models it yields. They do not import each other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from sidecar.models import ChainSupply, Mint, Parsed, Priority, Quote
@@ -17,11 +17,14 @@ class PriceSource(Protocol):
     def batch_size(self) -> int:
         """How many mints one call may ask for; the upstreams drop the rest without a word."""
 
-    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(
+        self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
+    ) -> Parsed[dict[Mint, Quote]]:
         """Ask for between 1 and `batch_size` mints in one call.
 
-        A mint that is missing was left out by the source, or its row is among the unreadable ones.
-        Raises UpstreamError.
+        A mint that is missing was left out by the source, or its row is among the unreadable ones. `expected`:
+        those of the mints that the source priced when it was last asked for them.
+        Raises UpstreamError, also for an answer that leaves out more than half of five or more expected mints.
         """
 
 

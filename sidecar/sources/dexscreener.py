@@ -87,9 +87,11 @@ class DexScreener:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(
+        self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
+    ) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 30 mints. Raises UpstreamError."""
-        parse = partial(parse_quotes, frozenset(mints))
+        parse = wire.expecting(expected, partial(parse_quotes, frozenset(mints)))
         return await self._upstream.get(f"/tokens/v1/{_CHAIN}/{','.join(mints)}", {}, parse, priority)
 
     async def trending(self, priority: Priority) -> Parsed[list[Mint]]:

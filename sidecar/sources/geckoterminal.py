@@ -117,10 +117,12 @@ class GeckoTerminal:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(
+        self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
+    ) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 30 mints. Raises UpstreamError."""
         path = f"/networks/solana/tokens/multi/{','.join(mints)}"
-        parse = partial(parse_quotes, frozenset(mints))
+        parse = wire.expecting(expected, partial(parse_quotes, frozenset(mints)))
         return await self._upstream.get(path, {"include": "top_pools"}, parse, priority, {"Accept": _ACCEPT})
 
     async def trending(self, priority: Priority) -> Parsed[list[Mint]]:

@@ -65,9 +65,11 @@ class Jupiter:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def quotes(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, Quote]]:
+    async def quotes(
+        self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
+    ) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 100 mints; the 101st would be dropped without a word. Raises UpstreamError."""
-        parse = partial(parse_quotes, frozenset(mints))
+        parse = wire.expecting(expected, partial(parse_quotes, frozenset(mints)))
         return await self._upstream.get("/tokens/v2/search", {"query": ",".join(mints)}, parse, priority)
 
     async def trending(self, priority: Priority) -> Parsed[list[Mint]]:

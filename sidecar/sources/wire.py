@@ -6,7 +6,7 @@ of 0 or less is passed on for valuation to refuse; other figures that make no se
 Nothing NaN, infinite, or too large or small to reckon with gets through.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -14,13 +14,17 @@ from msgspec import Raw
 from msgspec.json import Decoder
 
 from sidecar.errors import InvalidMintError, SchemaError
-from sidecar.models import Mint, Parsed, parse_mint
+from sidecar.models import Mint, Parsed, Quote, parse_mint
+from sidecar.runtime.clock import Instant
 
 Number = Decimal | None
 """A JSON number or a numeric string; null and absent are None."""
 
 MAX_ROWS: Final = 1000
 """Rows of one answer that are looked at; the largest we ask for has 100."""
+
+FEWEST_EXPECTED: Final = 5
+"""With fewer tokens known to be priced, leaving most of them out is an answer."""
 
 _MAX_EXPONENT: Final = 40
 _MAX_DIGITS: Final = 400
@@ -33,6 +37,8 @@ _ROWS: Final = Decoder(list[Raw])
 _WHOLE: Final[Decoder[int | None]] = Decoder(int | None)
 NULL: Final = Raw(b"null")
 """What stands for a field that is absent and is read by `optional`."""
+
+Quotes = Callable[[bytes, Instant], Parsed[dict[Mint, Quote]]]
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -82,6 +88,23 @@ def read_rows(raws: Sequence[Raw], row: Decoder[R], read: Callable[[R], T | None
         if item is not None:
             kept.append(item)
     return Parsed(kept, unreadable)
+
+
+def expecting(expected: Collection[Mint], parse: Quotes) -> Quotes:
+    """Return a parser which also raises SchemaError where most of the `expected` mints have no price.
+
+    A source that leaves out what it priced a minute ago has failed; a few tokens may end (design 4.10).
+    """
+
+    def checked(body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:
+        answer = parse(body, received)
+        priced = {mint for mint, quote in answer.value.items() if quote.price_usd is not None}
+        missing = sum(mint not in priced for mint in expected)
+        if len(expected) >= FEWEST_EXPECTED and 2 * missing > len(expected):
+            raise SchemaError(f"{missing} of {len(expected)} tokens that were priced before are left out")
+        return answer
+
+    return checked
 
 
 def figure(number: Number) -> Decimal | None:

@@ -42,6 +42,7 @@ class Budget:
         self._shared_from = 0.0
         self._blocked_until = 0.0
         self._refusals = 0
+        self._refused_until = 0.0
         self._backing_off_until = 0.0
 
     @property
@@ -136,15 +137,20 @@ class Budget:
 
         Calls that were under way together and are refused together double it once.
         """
-        self.block(retry_after or 0.0)
         now = self._clock.monotonic()
         self._no_early_until = now + NO_EARLY_SECONDS
-        if now < self._backing_off_until:
-            return
-        backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._refusals)
-        self._refusals = min(self._refusals + 1, 10)
-        self._backing_off_until = now + backoff
-        self.block(backoff * random.uniform(1.0, 1.25))
+        if now >= self._backing_off_until:
+            backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._refusals)
+            self._refusals = min(self._refusals + 1, 10)
+            self._backing_off_until = now + backoff
+            self.block(backoff * random.uniform(1.0, 1.25))
+        self.block(retry_after or 0.0)
+        self._refused_until = self._blocked_until
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether calls wait because the upstream refused one, rather than for a slot."""
+        return self._clock.monotonic() < self._refused_until
 
     def accepted(self) -> None:
         """Forget earlier refusals: the upstream answered."""

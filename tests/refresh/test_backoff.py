@@ -98,3 +98,26 @@ def test_years_of_omissions_overflow_nothing() -> None:
         backoff.note("jupiter", TOKEN, "omitted")
         clock.advance(3600)
     assert backoff.shortfall("jupiter", TOKEN) is None
+
+
+def test_what_a_source_priced_when_it_was_last_asked_is_expected_of_it_for_an_hour() -> None:
+    clock = FakeClock()
+    backoff = build(clock)
+    one, two, three = (make_mint(number) for number in (1, 2, 3))
+    backoff.note("jupiter", one, None)
+    backoff.note("jupiter", two, "thin")
+    backoff.note("jupiter", three, "omitted")
+    assert backoff.priced("jupiter", [three, two, one]) == [two, one]
+    assert backoff.priced("dexscreener", [one]) == []
+    backoff.note("jupiter", two, "omitted")
+    assert backoff.priced("jupiter", [one, two]) == [one]
+    clock.advance(3600)
+    assert backoff.priced("jupiter", [one]) == []
+
+
+def test_what_is_expected_of_a_source_is_bounded() -> None:
+    backoff = build(FakeClock(), 50)
+    mints = [make_mint(number) for number in range(100)]
+    for mint in mints:
+        backoff.note("jupiter", mint, None)
+    assert backoff.priced("jupiter", mints) == mints[50:]

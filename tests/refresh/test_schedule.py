@@ -26,7 +26,7 @@ def keeping(clock: FakeClock, *mints: Mint, received: float | None = None) -> Sc
 
 def test_a_newcomer_without_a_value_is_due_now() -> None:
     due = keeping(FakeClock(), ONE, TWO)
-    assert due.due() == {ONE, TWO}
+    assert due.due() == sorted([ONE, TWO])
     assert due.next_due_in() == 0.0
 
 
@@ -42,9 +42,9 @@ def test_the_next_time_is_an_interval_after_an_answer() -> None:
     due.refreshed(ONE)
     assert due.next_due_in() == 300.0
     clock.advance(284.9)
-    assert due.due() == set()
+    assert due.due() == []
     clock.advance(0.1)
-    assert due.due() == {ONE}
+    assert due.due() == [ONE]
 
 
 def test_jitter_only_shortens_by_five_percent_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_what_is_due_so_soon_is_refreshed_along_but_wakes_nobody_early() -> None
     clock.advance(10)
     due.refreshed(TWO)
     clock.advance(290)
-    assert due.due() == {ONE, TWO}
+    assert due.due() == [ONE, TWO]
     assert due.next_due_in() == 0.0
 
 
@@ -79,10 +79,48 @@ def test_a_failure_is_tried_again_after_30_s_and_a_held_jump_within_a_minute() -
     assert due.next_due_in() == 57.0
 
 
-def test_a_failure_without_a_value_is_tried_again_after_5_s() -> None:
+def test_a_failure_without_a_value_is_tried_again_after_5_s_and_ever_less_often() -> None:
     due = keeping(FakeClock(), ONE)
+    pauses = []
+    for _ in range(5):
+        due.failed(ONE, has_value=False)
+        pauses.append(due.next_due_in())
+    assert pauses == [5.0, 10.0, 20.0, 30.0, 30.0]
+    due.refreshed(ONE)
     due.failed(ONE, has_value=False)
     assert due.next_due_in() == 5.0
+
+
+def test_a_retry_takes_no_other_mint_along() -> None:
+    clock = FakeClock()
+    due = keeping(clock, ONE, TWO)
+    due.refreshed(ONE)
+    clock.advance(200)
+    due.failed(TWO, has_value=True)
+    clock.advance(29.9)
+    assert due.due() == []
+    clock.advance(0.1)
+    assert due.due() == [TWO]
+    assert due.is_retry(TWO)
+    assert not due.is_retry(ONE)
+
+
+def test_of_thousands_those_due_come_and_as_many_as_fill_their_last_call() -> None:
+    clock = FakeClock()
+    mints = [make_mint(number) for number in range(1000)]
+    due = Schedule(300, clock)
+    due.keep(mints, lambda _: clock.monotonic())
+    for mint in mints:
+        due.refreshed(mint)
+        clock.advance(0.1)
+    clock.advance(184)
+    assert due.due() == []
+    clock.advance(1.05)
+    assert due.due() == mints[:100]
+    clock.advance(9)
+    assert due.due() == mints[:100]
+    clock.advance(1)
+    assert due.due() == mints[:200]
 
 
 def test_a_short_interval_is_not_lengthened_by_a_failure_or_a_hold() -> None:
@@ -102,7 +140,7 @@ def test_only_tracked_mints_are_scheduled() -> None:
     due.held(TWO)
     assert due.soonest(10, []) == [ONE]
     due.keep([], lambda _: None)
-    assert (due.due(), due.soonest(10, []), due.next_due_in()) == (set(), [], 300.0)
+    assert (due.due(), due.soonest(10, []), due.next_due_in()) == ([], [], 300.0)
 
 
 def test_who_stays_tracked_keeps_its_time() -> None:
@@ -110,7 +148,7 @@ def test_who_stays_tracked_keeps_its_time() -> None:
     due = keeping(clock, ONE)
     due.refreshed(ONE)
     due.keep([ONE, TWO], lambda _: None)
-    assert due.due() == {TWO}
+    assert due.due() == [TWO]
 
 
 def test_the_soonest_ride_along_first_and_who_is_in_the_batch_does_not() -> None:

@@ -209,9 +209,9 @@ async def test_an_early_refresh_that_fails_neither_brings_the_next_one_forward_n
         await play.go_on(60, {MINTS[0]: 1})
         for source in PRICE_CALLS:
             rig.market.faults[source] = Fault(kind="status", status=503)
-        start, due = rig.clock.monotonic(), rig.service.engine.schedule._due[MINTS[0]]
+        start, due = rig.clock.monotonic(), rig.service.engine.schedule._due.get(MINTS[0])
         await play.go_on(40, {MINTS[0]: 1})
         assert rig.calls_since(start)["jupiter", PRICE_CALLS["jupiter"]] <= 3
         assert rig.cap(MINTS[0]) is not None
-        assert rig.service.engine.schedule._due[MINTS[0]] == due
+        assert rig.service.engine.schedule._due.get(MINTS[0]) == due
         assert rig.metric("refresh_tokens_total", loop="early", outcome="failed") >= 1

@@ -210,7 +210,7 @@ async def test_the_next_refresh_of_a_tracked_token_is_due_by_its_age(path: Path)
         one.hold(B, 250.0)
         await one.snapshots.save()
     async with next_life(settings, after=10.0) as two:
-        assert two.engine.schedule.due() == set()
+        assert two.engine.schedule.due() == []
         assert two.engine.schedule.next_due_in() == pytest.approx(300 * 0.95 - 260)
 
 
