@@ -32,6 +32,7 @@ from sidecar.sources.jupiter import Jupiter
 from sidecar.sources.solana_rpc import SolanaRpc
 from sidecar.upstreams.api_keys import JupiterKey
 from sidecar.upstreams.budget import Budget, ConcurrencyLimit
+from sidecar.upstreams.connector import BoundedConnector
 from sidecar.upstreams.upstream import Upstream
 
 KEEP_ALIVE_SECONDS: Final = 75.0
@@ -176,7 +177,7 @@ class Engine:
 
 
 def _session(max_concurrent: int) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=max_concurrent, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    connector = BoundedConnector(limit=max_concurrent, keepalive_timeout=KEEP_ALIVE_SECONDS)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 

@@ -104,7 +104,7 @@ def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Pa
 
     Raises SchemaError when the answer is neither a list of pairs nor the legacy object.
     """
-    answer = wire.decode(_PAIRS, body)
+    answer = wire.decode_answer(_PAIRS, body)
     raws = answer.pairs or [] if isinstance(answer, _Legacy) else answer
     rows = wire.read_rows(raws, _PAIR, partial(_quotes, wanted, received))
     # The sort is stable: of equally good pairs the one listed first stays first.

@@ -137,7 +137,7 @@ def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Pa
 
     Raises SchemaError when the answer is no object with a list of rows.
     """
-    answer = wire.decode(_ANSWER, body)
+    answer = wire.decode_answer(_ANSWER, body)
     pools = wire.read_rows(answer.included or [], _POOL, lambda pool: pool)
     by_id = {pool.id: pool for pool in pools.value}
     tokens = wire.read_rows(answer.data, _TOKEN, partial(_quote, wanted, by_id, received))
@@ -150,7 +150,7 @@ def parse_trending(body: bytes, _received: Instant) -> Parsed[list[Mint]]:
 
     Raises SchemaError when the answer is no object with a list of rows.
     """
-    answer = wire.decode(_ANSWER, body)
+    answer = wire.decode_answer(_ANSWER, body)
     rows = wire.read_rows(
         answer.data, _TRENDING_POOL, lambda pool: wire.mint(_mint_text(pool.relationships.base_token))
     )

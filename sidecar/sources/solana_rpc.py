@@ -142,7 +142,7 @@ def _request(method: str, *params: object) -> dict[str, object]:
 
 
 def _result(body: bytes) -> msgspec.Raw:
-    envelope = wire.decode(_ENVELOPE, body)
+    envelope = wire.decode_answer(_ENVELOPE, body)
     if envelope.error is not UNSET and (error := wire.decode(_ERROR, envelope.error)) is not None:
         raise _upstream_error(error)
     if envelope.result is UNSET:

@@ -16,10 +16,13 @@ from msgspec.json import Decoder
 from sidecar.errors import InvalidMintError, SchemaError
 from sidecar.models import Mint, Parsed, Quote, parse_mint
 from sidecar.runtime.clock import Instant
+from sidecar.sources.mending import mend
 
 Number = Decimal | None
 """A JSON number or a numeric string; null and absent are None."""
 
+MOST_ITEMS: Final = 100_000
+"""Commas in an answer; 900 pairs of DexScreener have 35,000."""
 MAX_ROWS: Final = 1000
 """Rows of one answer that are looked at; the largest we ask for has 100."""
 
@@ -56,6 +59,21 @@ def decode(decoder: Decoder[T], data: bytes | Raw) -> T:
         raise SchemaError(str(error)[:_REASON_CHARS]) from error
 
 
+def decode_answer(decoder: Decoder[T], body: bytes) -> T:
+    """Decode a whole answer; a row that is no JSON is `false` in it.
+
+    Raises SchemaError as `decode` does, and for more items than any answer has: each would be an object.
+    """
+    if body.count(b",") > MOST_ITEMS:
+        raise SchemaError(f"more than {MOST_ITEMS} items")
+    try:
+        return decode(decoder, body)
+    except SchemaError:
+        if (mended := mend(body)) == body:
+            raise
+        return decode(decoder, mended)
+
+
 def optional(decoder: Decoder[T], data: Raw) -> T | None:
     """Decode what a row is good without: anything that does not fit the type is None, which is unknown."""
     try:
@@ -64,12 +82,12 @@ def optional(decoder: Decoder[T], data: Raw) -> T | None:
         return None
 
 
-def rows(data: bytes | Raw) -> list[Raw]:
-    """Split a JSON list into its rows, undecoded.
+def rows(body: bytes) -> list[Raw]:
+    """Split an answer that is a JSON list into its rows, undecoded.
 
     Raises SchemaError when it is no list.
     """
-    return decode(_ROWS, data)
+    return decode_answer(_ROWS, body)
 
 
 def read_rows(raws: Sequence[Raw], row: Decoder[R], read: Callable[[R], T | None]) -> Parsed[list[T]]:
