@@ -1,4 +1,4 @@
-"""The error family. `code`, `status` and `title` are the HTTP contract; one place in `api` writes them out."""
+"""The error family. `code`, `status` and `title` are the HTTP contract; the web middleware writes them out."""
 
 import math
 from typing import ClassVar, Literal, Self

@@ -5,46 +5,30 @@ which of them contradict each other.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from sidecar.config.kinds import (
+    ApiKey,
+    BaseUrl,
+    FileMode,
+    FilePath,
+    HostName,
+    Interval,
+    Lifetime,
+    LogFormat,
+    LogLevel,
+    Namespace,
+    Pause,
+    Port,
+    PriceSource,
+    RedisUrl,
+    Usd,
+)
 from sidecar.config.popular import POPULAR, PopularToken
 from sidecar.config.redaction import masked
-
-PriceSource = Literal["jupiter", "dexscreener", "geckoterminal"]
-"""The sources that give prices and trending lists."""
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["json", "console"]
-
-Interval = Annotated[float, Meta(ge=0.1, le=86_400)]
-Lifetime = Annotated[float, Meta(ge=0.1, le=604_800)]
-Pause = Annotated[float, Meta(ge=0, le=3_600)]
-Port = Annotated[int, Meta(ge=0, le=65_535)]
-Usd = Annotated[float, Meta(ge=0, le=1e12)]
-FilePath = Annotated[str, Meta(pattern=r"\A[^\0]{1,4096}\Z", extra={"allowed": "a file path"})]
-HostName = Annotated[str, Meta(pattern=r"\A[^\s/@?#]{1,255}\Z", extra={"allowed": "a host name or IP address"})]
-BaseUrl = Annotated[
-    str,
-    Meta(pattern=r"\A(?i:https?)://[^\s\0]{1,2000}\Z", extra={"allowed": "an http or https URL with a host"}),
-]
-RedisUrl = Annotated[
-    str,
-    Meta(
-        pattern=r"\A(?i:rediss?|unix)://[^\s\0]{1,2000}\Z",
-        extra={"allowed": "a redis, rediss or unix URL with a host or a socket's path"},
-    ),
-]
-ApiKey = Annotated[str, Meta(pattern=r"\A[!-~]{1,1024}\Z", extra={"allowed": "printable ASCII without spaces"})]
-FileMode = Annotated[
-    str, Meta(pattern=r"\A0[67][0-7]{2}\Z", extra={"allowed": 'an octal string from "0600" to "0777"'})
-]
-
-_DEFAULT_RPM: Final = {"jupiter": 30, "dexscreener": 300, "geckoterminal": 30, "solana_rpc": 240}
-"""Requests a minute without a key. The public Solana node allows 40 of one method in 10 s."""
-_KEYED_RPM: Final = {"jupiter": 60}
-"""Requests a minute of the free keyed tier."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,9 +178,7 @@ class FleetSettings(Section, frozen=True, kw_only=True):
 
     redis_url: RedisUrl | None = None
     """The Redis or Valkey that the sidecars share; null: each refreshes for itself."""
-    namespace: Annotated[
-        str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z", extra={"allowed": "1 to 64 of A-Z, a-z, 0-9, . _ -"})
-    ] = "mc-sidecar"
+    namespace: Namespace = "mc-sidecar"
     """Begins every key; sidecars with another one are another fleet."""
     lease_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
     """After this a leader that is gone is replaced; it renews its lease at a third."""
@@ -271,10 +253,3 @@ def redacted(settings: Settings) -> dict[str, Any]:
     """Return the keys of the file and their values in effect, as nested plain values without secrets."""
     tree = {name: msgspec.to_builtins(getattr(settings, name)) for name in FileSettings.__struct_fields__}
     return masked(tree, settings.from_environment)
-
-
-def effective_rpm(name: str, source: SourceSettings, *, has_key: bool) -> int:
-    """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
-    if source.requests_per_minute is not None:
-        return source.requests_per_minute
-    return _KEYED_RPM.get(name, _DEFAULT_RPM[name]) if has_key else _DEFAULT_RPM[name]

@@ -16,8 +16,9 @@ from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from sidecar.config.kinds import LogFormat, LogLevel
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import LogFormat, LogLevel, Settings
+from sidecar.config.settings import Settings
 
 _PLACE: Final = re.compile(
     r'^([ |]*File "[^"]*/(?:sidecar|site-packages|asyncio)/[^"]*", line \d+, in \S+)$', re.MULTILINE

@@ -9,7 +9,7 @@ import aiohttp
 from sidecar.cache.cache import MarketCapCache, PinnedCache
 from sidecar.cache.publisher import Publisher
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import Settings, SourceSettings, effective_rpm
+from sidecar.config.settings import Settings, SourceSettings
 from sidecar.metrics.labels import EvictionReason
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint
@@ -30,7 +30,7 @@ from sidecar.sources.dexscreener import DexScreener
 from sidecar.sources.geckoterminal import GeckoTerminal
 from sidecar.sources.jupiter import Jupiter
 from sidecar.sources.solana_rpc import SolanaRpc
-from sidecar.upstreams.api_keys import JupiterKey
+from sidecar.upstreams.api_keys import JupiterKey, effective_rpm
 from sidecar.upstreams.budget import Budget, ConcurrencyLimit
 from sidecar.upstreams.connector import BoundedConnector
 from sidecar.upstreams.upstream import Upstream

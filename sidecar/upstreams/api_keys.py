@@ -5,13 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sidecar.config.settings import JupiterSettings, effective_rpm
+from sidecar.config.settings import JupiterSettings, SourceSettings
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.disk import read_regular
 from sidecar.upstreams.budget import Budget
 
 REREAD_SECONDS: Final = 10.0
 MAX_KEY_FILE_BYTES: Final = 4_096
+
+_DEFAULT_RPM: Final = {"jupiter": 30, "dexscreener": 300, "geckoterminal": 30, "solana_rpc": 240}
+"""Requests a minute without a key. The public Solana node allows 40 of one method in 10 s."""
+_KEYED_RPM: Final = {"jupiter": 60}
+"""Requests a minute of the free keyed tier."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +52,13 @@ class JupiterKey:
         self._key = key
         rpm = effective_rpm("jupiter", self._settings, has_key=key is not None)
         self._budget.set_requests_per_minute(rpm)
+
+
+def effective_rpm(name: str, source: SourceSettings, *, has_key: bool) -> int:
+    """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
+    if source.requests_per_minute is not None:
+        return source.requests_per_minute
+    return _KEYED_RPM.get(name, _DEFAULT_RPM[name]) if has_key else _DEFAULT_RPM[name]
 
 
 def read_key_file(path: str | Path) -> str | None:

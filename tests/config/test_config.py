@@ -10,11 +10,10 @@ from sidecar.config.settings import (
     Settings,
     SourceSettings,
     SourcesSettings,
-    effective_rpm,
     redacted,
 )
 from sidecar.config.validation import contradictions, is_loopback
-from sidecar.upstreams.api_keys import read_key_file
+from sidecar.upstreams.api_keys import effective_rpm, read_key_file
 
 
 def test_the_defaults_contradict_nothing() -> None:

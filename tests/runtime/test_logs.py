@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config.kinds import LogFormat
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import LogFormat, LogSettings, Settings
+from sidecar.config.settings import LogSettings, Settings
 from sidecar.config.yaml_file import read_yaml
 from sidecar.errors import SettingsError
 from sidecar.runtime.logs import configure_logging, format_in_effect

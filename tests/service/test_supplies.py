@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.config.settings import PriceSource, PricingSettings, Settings, TrackingSettings
+from sidecar.config.kinds import PriceSource
+from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
 from tests.running import Rig, WatchedMarket, running
