@@ -19,10 +19,15 @@ RUN python3 -m venv --without-pip /opt/mc-sidecar \
 RUN /opt/mc-sidecar/bin/python3 -I -X pycache_prefix=/opt/mc-sidecar/bytecode -c "import sidecar.app, sidecar.cli, sidecar.fleet.fleet, sidecar.runtime.logs"
 
 FROM ${BASE_IMAGE}
+# The version of this checkout; where its source is, and which commit of it, the build says.
+ARG VERSION=0.1.0
+ARG SOURCE=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="mc-sidecar" \
       org.opencontainers.image.description="Warm Solana token market caps for the application in the same pod" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/mc-sidecar /opt/mc-sidecar
 COPY --from=build --chown=65532:65532 /src/snapshot /var/lib/mc-sidecar

@@ -3,15 +3,18 @@
 #
 #   tools/image_test.sh            (as root; `make image-test`)
 #   BASE_IMAGE=...                 another base than the Dockerfile's
+#   SUITES="bookworm trixie"       which Debians stand in for a base that cannot be pulled
 #   PYTHON=python3                 whose pip fetches the packages, with whatever configuration it has
 #
-# Where the base image cannot be pulled, one is made with debootstrap and kept under .cache/image.
+# Where the base image cannot be pulled, others are made with debootstrap and kept under .cache/image: one with Python
+# 3.11, the oldest that is supported, and one with 3.13, which the Dockerfile names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly store=$PWD/.cache/image
 readonly image=localhost/mc-sidecar:image-test
-readonly own_base=localhost/mc-sidecar-base:bookworm
+readonly own_base=localhost/mc-sidecar-base
+readonly source_url=https://git.example.com/mc-sidecar
 readonly sol=So11111111111111111111111111111111111111112
 readonly python=${PYTHON:-python3}
 
@@ -20,19 +23,28 @@ main() {
     need buildah buildah
     need ip iproute2
     need unshare util-linux
-    local base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)}
-    if ! builder pull --quiet "$base" >/dev/null 2>&1; then
-        echo "$base cannot be pulled here: using one made by debootstrap"
-        base=$own_base
-        builder inspect --type image "$base" >/dev/null 2>&1 || make_base
-    fi
     trap 'builder rm --all >/dev/null; builder rmi --prune >/dev/null' EXIT
-    build "$base"
+    local base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)}
+    if builder pull --quiet "$base" >/dev/null 2>&1; then
+        test_on "$base"
+        return
+    fi
+    echo "$base cannot be pulled here: using bases made by debootstrap"
+    local suite
+    for suite in ${SUITES:-bookworm trixie}; do
+        builder inspect --type image "$own_base:$suite" >/dev/null 2>&1 || make_base "$suite"
+        test_on "$own_base:$suite"
+    done
+}
+
+test_on() {
+    build "$1"
     check_contents
     local root
     root=$(builder mount "$(builder from "$image")")
     unshare --mount --net --pid --fork --kill-child bash "$0" inside "$root"
-    report_size "$base"
+    report_size "$1"
+    builder rm --all >/dev/null
 }
 
 missing() {
@@ -54,22 +66,26 @@ make_base() {
     need debootstrap debootstrap
     rm -rf "$store/base"
     mkdir -p "$store"
-    debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates bookworm "$store/base" \
+    debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates "$1" "$store/base" \
         >"$store/debootstrap.log"
     rm -rf "$store"/base/var/cache/apt/* "$store"/base/var/lib/apt/lists/*
     local container
     container=$(builder from scratch)
     builder add --quiet "$container" "$store/base" / >/dev/null
-    builder commit --quiet --rm "$container" "$own_base" >/dev/null
+    builder commit --quiet --rm "$container" "$own_base:$1" >/dev/null
     rm -rf "$store/base"
 }
 
-# The build's own pip asks nobody: the wheels come from the host's, for the Python version of the base.
-fetch_wheels() {
-    local container version platform=()
+python_of() {
+    local container
     container=$(builder from "$1")
-    version=$(builder run --isolation chroot "$container" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    builder run --isolation chroot "$container" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'
     builder rm "$container" >/dev/null
+}
+
+# The build's own pip asks nobody: the wheels come from the host's, for this version of Python.
+fetch_wheels() {
+    local platform=()
     for glibc in manylinux2014 manylinux_2_17 manylinux_2_28; do platform+=(--platform "${glibc}_$(uname -m)"); done
     "$python" - >"$store/requirements.txt" <<-'END'
 		import tomllib
@@ -77,25 +93,34 @@ fetch_wheels() {
 		print(*project["project"]["dependencies"], *project["build-system"]["requires"], sep="\n")
 	END
     mkdir -p "$store/wheels"
-    "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$version" \
+    "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$1" \
         "${platform[@]}" --dest "$store/wheels" --constraint constraints.txt --requirement "$store/requirements.txt"
 }
 
 build() {
-    fetch_wheels "$1"
+    local version
+    version=$(python_of "$1")
+    fetch_wheels "$version"
     builder build --isolation chroot --build-arg BASE_IMAGE="$1" --tag "$image" \
-        --build-arg REVISION="$(git rev-parse --short HEAD)" \
+        --build-arg REVISION="$(git rev-parse HEAD)" --build-arg SOURCE="$source_url" \
         --volume "$store/wheels:/wheels:ro" --build-arg PIP_FIND_LINKS=/wheels --build-arg PIP_NO_INDEX=1 . \
         >"$store/build.log" 2>&1 || fail "it does not build: $(tail -20 "$store/build.log")"
-    echo "built on $1"
+    echo "built on $1, with Python $version"
 }
 
 config_of_image() {
     builder inspect --type image --format "{{$1}}" "$image"
 }
 
+label() {
+    builder inspect --type image --format "{{index .OCIv1.Config.Labels \"org.opencontainers.image.$1\"}}" "$image"
+}
+
 check_contents() {
     [[ $(config_of_image .OCIv1.Config.User) == 65532:65532 ]] || fail "the user is not numeric and non-root"
+    [[ $(label version) == $(sed -n 's/^__version__.* = "\(.*\)"/\1/p' sidecar/runtime/version.py) ]] || fail "another version"
+    [[ $(label revision) == $(git rev-parse HEAD) ]] || fail "another revision"
+    [[ $(label source) == "$source_url" ]] || fail "another source"
     [[ $(config_of_image .OCIv1.Config.Entrypoint) == "[mc-sidecar]" ]] || fail "another entry point"
     local root
     root=$(builder mount "$(builder from "$image")")
