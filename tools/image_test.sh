@@ -90,7 +90,8 @@ fetch_wheels() {
     "$python" - >"$store/requirements.txt" <<-'END'
 		import tomllib
 		project = tomllib.load(open("pyproject.toml", "rb"))
-		print(*project["project"]["dependencies"], *project["build-system"]["requires"], sep="\n")
+		wanted = project["project"]
+		print(*wanted["dependencies"], *wanted["optional-dependencies"]["fleet"], *project["build-system"]["requires"], sep="\n")
 	END
     mkdir -p "$store/wheels"
     "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$1" \

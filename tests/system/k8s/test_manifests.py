@@ -15,6 +15,7 @@ from tests.system.k8s.pod_security import violations
 from tests.system.k8s.rendering import (
     FOLDERS,
     MANIFESTS,
+    REPOSITORY,
     REVIEWED,
     containers,
     deployments,
@@ -110,3 +111,4 @@ def test_manifests_name_the_version_of_this_checkout() -> None:
     assert pod_spec(patch)["initContainers"][0]["image"] == f"mc-sidecar:{__version__}"
     example = yaml.safe_load((MANIFESTS / "example" / "kustomization.yaml").read_text())
     assert example["images"][0]["newTag"] == __version__
+    assert f"\nARG VERSION={__version__}\n" in (REPOSITORY / "Dockerfile").read_text()

@@ -1,8 +1,9 @@
 """`promtool test rules` over the rule file of the repository."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -90,6 +91,27 @@ def firing(minutes: int, alerts: list[str], severity: str) -> dict[str, Any]:
     samples = [{"labels": f'{{alertname="{alert}",severity="{severity}"}}', "value": 1} for alert in alerts]
     expression = 'count by (alertname, severity) (ALERTS{alertstate="firing"})'
     return {"expr": expression, "eval_time": f"{minutes}m", "exp_samples": samples}
+
+
+class Scenario(NamedTuple):
+    """What changes in ten healthy hours, and what promtool is to expect of it."""
+
+    changed: Series
+    expectations: list[dict[str, Any]]
+
+
+def check_all(folder: Path, scenarios: Mapping[str, Scenario], *, interval: str = "1m") -> str:
+    """Run scenarios side by side, each as an application of its name; return what promtool found wrong."""
+    values: Series = {}
+    expectations: list[dict[str, Any]] = []
+    for number, (name, scenario) in enumerate(scenarios.items(), start=1):
+        own = pod(number, healthy() | scenario.changed)
+        values |= {series.replace('="web"', f'="{name}"'): text for series, text in own.items()}
+        alone = f'alertstate="firing",application="{name}"'
+        expectations += [
+            one | {"expr": one["expr"].replace('alertstate="firing"', alone)} for one in scenario.expectations
+        ]
+    return check(folder, dict.fromkeys(healthy(), "") | values, expectations, interval=interval)
 
 
 def check(

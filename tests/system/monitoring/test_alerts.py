@@ -1,8 +1,7 @@
 """Each alert fires for its own fault, alone, and neither before its time nor without the fault."""
 
 from pathlib import Path
-
-import pytest
+from typing import Final
 
 from tests.system.monitoring.faults import (
     ALERTS,
@@ -15,8 +14,10 @@ from tests.system.monitoring.faults import (
 )
 from tests.system.monitoring.promtool import (
     POPULAR_SUCCESS,
+    Scenario,
     Series,
     check,
+    check_all,
     circuit,
     firing,
     healthy,
@@ -26,30 +27,29 @@ from tests.system.monitoring.promtool import (
 )
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_fires_its_alert_alone_and_in_time(name: str, tmp_path: Path) -> None:
-    fault = FAULTS[name]
-    severity = ALERTS[fault.alert]["labels"]["severity"]
-    expectations = [
-        firing(FOUND + fault.not_yet, [], severity),
-        *(firing(FOUND + minutes, [fault.alert], severity) for minutes in (fault.fired, fault.fired + 15)),
-    ]
-    assert check(tmp_path, fault.changed, expectations) == ""
+def test_each_fault_fires_its_alert_alone_and_in_time(tmp_path: Path) -> None:
+    scenarios = {}
+    for name, fault in FAULTS.items():
+        severity = ALERTS[fault.alert]["labels"]["severity"]
+        told = [firing(FOUND + minutes, [fault.alert], severity) for minutes in (fault.fired, fault.fired + 15)]
+        scenarios[name] = Scenario(fault.changed, [firing(FOUND + fault.not_yet, [], severity), *told])
+    assert check_all(tmp_path, scenarios) == ""
 
 
-@pytest.mark.parametrize("percent", [2, 6])
-def test_an_objective_missed_by_little_is_told_by_the_slow_tiers_alone(percent: int, tmp_path: Path) -> None:
-    """Six days, the last three of them with so many of a hundred values stale: too few for the budget's alerts."""
-    stale = 6 * percent
-    days = {
-        lookups("hit"): f"0+6000x431 {6000 * 432}+{10 * (600 - stale)}x432",
-        lookups("stale"): f"0x431 0+{10 * stale}x432",
-        **{lookups(result): "0x864" for result in ("miss", "error")},
-    }
-    alert = ["McSidecarFreshnessObjectiveMissed"]
-    quiet = [firing(24 * 60 * day, [], "") for day in (1, 2, 3)]
-    told = [firing(24 * 60 * day, alert, "warning") for day in (5, 6)]
-    assert check(tmp_path, dict.fromkeys(healthy(), "") | days, [*quiet, *told], interval="10m") == ""
+def test_an_objective_missed_by_little_is_told_by_the_slow_tier_alone(tmp_path: Path) -> None:
+    """Four days, the last two of them with two or six of a hundred values stale: too few for the fast tiers."""
+    quiet = [firing(24 * 60 * day, [], "") for day in (1, 2)]
+    told = firing(24 * 60 * 4, ["McSidecarFreshnessObjectiveMissed"], "warning")
+    scenarios = {}
+    for percent in (2, 6):
+        stale = 60 * percent
+        days = {
+            lookups("hit"): f"0+6000x287 {6000 * 288}+{6000 - stale}x288",
+            lookups("stale"): f"0x287 0+{stale}x288",
+            **{lookups(result): "0x576" for result in ("miss", "error")},
+        }
+        scenarios[f"{percent} %"] = Scenario(dict.fromkeys(healthy(), "") | days, [*quiet, told])
+    assert check_all(tmp_path, scenarios, interval="10m") == ""
 
 
 def after_an_outage(minutes: int) -> Series:
@@ -70,15 +70,15 @@ def after_an_outage(minutes: int) -> Series:
     }
 
 
-@pytest.mark.parametrize("minutes", [15, 30, 90])
-def test_an_outage_is_told_once_and_nothing_follows_from_it(minutes: int, tmp_path: Path) -> None:
+def test_an_outage_is_told_once_and_nothing_follows_from_it(tmp_path: Path) -> None:
     """Until the slow window of six hours has forgotten what ran stale meanwhile."""
-    over = FOUND + minutes
-    expectations = [
-        firing(over - 2, ["McSidecarEverySourceFailing"], "critical"),
-        *(firing(minute, [], "") for minute in range(over + 3, over + 60)),
-    ]
-    assert check(tmp_path, after_an_outage(minutes), expectations) == ""
+    scenarios = {}
+    for minutes in (15, 30, 90):
+        over = FOUND + minutes
+        told = firing(over - 2, ["McSidecarEverySourceFailing"], "critical")
+        quiet = [firing(minute, [], "") for minute in range(over + 3, over + 60)]
+        scenarios[f"{minutes} minutes"] = Scenario(after_an_outage(minutes), [told, *quiet])
+    assert check_all(tmp_path, scenarios) == ""
 
 
 def test_sources_only_asked_for_trending_lists_do_not_hide_that_no_price_comes(tmp_path: Path) -> None:
@@ -127,27 +127,30 @@ def test_a_sidecar_that_never_refreshed_is_told_by_its_age(tmp_path: Path) -> No
     assert check(tmp_path, {POPULAR_SUCCESS: ""}, expectations) == ""
 
 
-@pytest.mark.parametrize(
-    ("changed", "why"),
-    [
-        ({}, "ten healthy hours"),
-        (
-            {lookups("hit"): "0+1x600", lookups("stale"): "0+1x600", lookups("miss"): "0x600"},
-            "hardly any traffic",
-        ),
-        ({lookups("hit"): "0x600", lookups("miss"): "0x600"}, "nobody asks"),
-        ({lookups("stale"): "0x120 0+600x4 2400x480"}, "stale for four minutes"),
-        ({requests("geckoterminal", "http_5xx"): "0x120 1x480"}, "one failed request to a source hardly asked"),
-        ({requests("jupiter", "http_5xx"): "0+0.5x600"}, "a source that fails every third time"),
-        ({lookups("not_priced"): "0+600x600", lookups("invalid"): "0+600x600"}, "questions without an answer"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_nothing_fires_without_a_fault(changed: Series, why: str, tmp_path: Path) -> None:
+NO_FAULTS: Final[dict[str, Series]] = {
+    "ten healthy hours": {},
+    "hardly any traffic": {lookups("hit"): "0+1x600", lookups("stale"): "0+1x600", lookups("miss"): "0x600"},
+    "nobody asks": {lookups("hit"): "0x600", lookups("miss"): "0x600"},
+    "stale for four minutes": {lookups("stale"): "0x120 0+600x4 2400x480"},
+    "one failed request to a source hardly asked": {requests("geckoterminal", "http_5xx"): "0x120 1x480"},
+    "a source that fails every third time": {requests("jupiter", "http_5xx"): "0+0.5x600"},
+    "questions without an answer": {lookups("not_priced"): "0+600x600", lookups("invalid"): "0+600x600"},
+}
+
+
+def test_nothing_fires_without_a_fault(tmp_path: Path) -> None:
     quiet = [firing(minutes, [], "") for minutes in (5, 125, 150, 200)]
-    assert check(tmp_path, changed, quiet) == "", why
+    assert check_all(tmp_path, {name: Scenario(changed, quiet) for name, changed in NO_FAULTS.items()}) == ""
+
+
+def test_a_fault_is_seen_by_these_tests(tmp_path: Path) -> None:
+    """A scenario whose expectation is wrong is found, with its name."""
+    wrong = Scenario(FAULTS["Jupiter answers 5xx"].changed, [firing(FOUND + 40, [], "")])
+    found = check_all(tmp_path, {"ten healthy hours": Scenario({}, [firing(100, [], "")]), "a fault": wrong})
+    assert 'application=\\"a fault\\"' in found
+    assert "ten healthy hours" not in found
 
 
 def test_other_programs_are_not_looked_at(tmp_path: Path) -> None:
     others = {'up{job="database"}': "0x600", 'process_start_time_seconds{job="database"}': "0x600"}
-    assert check(tmp_path, others, [firing(minutes, [], "") for minutes in (10, 60, 600)]) == ""
+    assert check(tmp_path, others, [firing(minutes, [], "") for minutes in (10, 60, 200)]) == ""

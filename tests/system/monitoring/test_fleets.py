@@ -29,7 +29,7 @@ from tests.system.monitoring.promtool import (
 def test_one_of_two_pods_without_sources_is_told_once(tmp_path: Path) -> None:
     other = pod(2, healthy() | EVERY_SOURCE_FAILS)
     expectations = [
-        firing(FOUND + minutes, ["McSidecarEverySourceFailing"], "critical") for minutes in (15, 60, 200)
+        firing(FOUND + minutes, ["McSidecarEverySourceFailing"], "critical") for minutes in (15, 60, 120)
     ]
     assert check(tmp_path, other, expectations) == ""
 
@@ -40,7 +40,7 @@ def test_one_of_two_pods_without_sources_is_told_once(tmp_path: Path) -> None:
 def test_a_fault_of_six_pods_is_told_once(name: str, tmp_path: Path) -> None:
     fault = FAULTS[name]
     fleet = {
-        series: text for number in range(1, 13) for series, text in pod(number, healthy() | fault.changed).items()
+        series: text for number in range(1, 7) for series, text in pod(number, healthy() | fault.changed).items()
     }
     severity = ALERTS[fault.alert]["labels"]["severity"]
     assert check(tmp_path, fleet, [firing(FOUND + fault.fired, [fault.alert], severity)]) == ""
