@@ -91,7 +91,8 @@ fetch_wheels() {
 		import tomllib
 		project = tomllib.load(open("pyproject.toml", "rb"))
 		wanted = project["project"]
-		print(*wanted["dependencies"], *wanted["optional-dependencies"]["fleet"], *project["build-system"]["requires"], sep="\n")
+		fleet = wanted["optional-dependencies"]["fleet"]
+		print(*wanted["dependencies"], *fleet, *project["build-system"]["requires"], sep="\n")
 	END
     mkdir -p "$store/wheels"
     "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$1" \
@@ -119,7 +120,9 @@ label() {
 
 check_contents() {
     [[ $(config_of_image .OCIv1.Config.User) == 65532:65532 ]] || fail "the user is not numeric and non-root"
-    [[ $(label version) == $(sed -n 's/^__version__.* = "\(.*\)"/\1/p' sidecar/runtime/version.py) ]] || fail "another version"
+    local version
+    version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' sidecar/runtime/version.py)
+    [[ $(label version) == "$version" ]] || fail "another version"
     [[ $(label revision) == $(git rev-parse HEAD) ]] || fail "another revision"
     [[ $(label source) == "$source_url" ]] || fail "another source"
     [[ $(config_of_image .OCIv1.Config.Entrypoint) == "[mc-sidecar]" ]] || fail "another entry point"
