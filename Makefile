@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: run demo test test-fast lint format bench bench-freshness docs image-test clean
+.PHONY: run demo test test-fast lint format bench bench-freshness docs screenshots image-test clean
 
 run: $(VENV)/.serve
 	$(BIN)/mc-sidecar serve --config config/sidecar.yaml
@@ -42,6 +42,10 @@ bench-freshness: $(VENV)/.bench
 docs: $(VENV)/.dev
 	$(BIN)/python -m tools.docs
 	$(BIN)/python -m tools.simulated_hour
+
+# The pictures of the page, taken in chromium.
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tools.screenshots
 
 image-test: $(VENV)/.serve
 	PYTHON=$(BIN)/python tools/image_test.sh
