@@ -56,7 +56,7 @@ def _limits(evidence: Evidence) -> Iterator[tuple[Confidence, ConfidenceReason]]
         yield "low", "unit_unknown"
     if supply.circulating is None:
         yield "medium", "no_circulating_supply"
-    if supply.changed or supply.is_tiny:
+    if supply.changed or supply.circulates_little:
         yield "medium", "supply_changed"
 
 

@@ -58,13 +58,22 @@ class GradedQuote(msgspec.Struct, frozen=True):
 
 
 def grade_quotes(
-    quotes: Sequence[Quote], supply: EffectiveSupply, policy: Policy, *, slot: int | None, vetoed: bool
+    quotes: Sequence[Quote],
+    supply: EffectiveSupply,
+    policy: Policy,
+    *,
+    slot: int | None,
+    vetoed: bool,
+    made_up: Sequence[Decimal] = (),
 ) -> list[GradedQuote]:
-    """Grade quotes on their own and next to each other; `vetoed`: the preferred source vetoed them lately."""
+    """Grade quotes on their own and next to each other.
+
+    `vetoed`: the preferred source vetoed others lately. `made_up`: prices of pools that were made up, lately.
+    """
     graded = [grade_quote(quote, supply, policy, slot=slot) for quote in quotes]
     vetoed = vetoed or any(map(is_veto, graded))
-    inflated = [entry.price for entry in graded if _is_inflated(entry.quote, policy)]
-    return [_in_company(entry, inflated, vetoed=vetoed) for entry in graded]
+    prices = [*made_up, *(entry.price for entry in graded if is_made_up(entry.quote, policy))]
+    return [_in_company(entry, prices, vetoed=vetoed) for entry in graded]
 
 
 def grade_quote(quote: Quote, supply: EffectiveSupply, policy: Policy, *, slot: int | None = None) -> GradedQuote:
@@ -114,19 +123,22 @@ def _grade_usable(quote: Quote, cap: Decimal | None, policy: Policy, slot: int |
     return GradedQuote(quote, "good")
 
 
-def _is_inflated(quote: Quote, policy: Policy) -> bool:
+def is_made_up(quote: Quote, policy: Policy) -> bool:
+    """Return whether a pool claims liquidity that its quote side shows not to be there."""
+    if quote.price_usd is None:
+        return False
     claimed, counted = quote.claimed_liquidity_usd, quote.liquidity_usd
     if claimed is None or counted is None or counted >= policy.good_liquidity_usd:
         return False
     return claimed >= policy.good_liquidity_usd and claimed > EXACT.multiply(counted, INFLATED_FACTOR)
 
 
-def _in_company(entry: GradedQuote, inflated: Sequence[Decimal], *, vetoed: bool) -> GradedQuote:
+def _in_company(entry: GradedQuote, made_up: Sequence[Decimal], *, vetoed: bool) -> GradedQuote:
     """Let a good quote be thin that the preferred source vetoes, or that repeats the price of a made-up pool."""
     if entry.grade != "good":
         return entry
     if vetoed and entry.quote.source != PREFERRED:
         return GradedQuote(entry.quote, "thin", "preferred_source_silent")
-    if any(within(entry.price, price, SAME_POOL_FACTOR) for price in inflated):
+    if any(within(entry.price, price, SAME_POOL_FACTOR) for price in made_up):
         return GradedQuote(entry.quote, "thin", "thin")
     return entry

@@ -1,20 +1,23 @@
 """What the preferred source's silence means for the others' quotes (design: what the figures mean, 5, 7 and 8)."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from sidecar.models import Quote
-from sidecar.pricing.agreement import VERDICT_SECONDS
 from sidecar.pricing.grading import GradedQuote, is_veto
 from sidecar.pricing.supply import PREFERRED, is_remembered
 from sidecar.pricing.token_state import TokenState
 from sidecar.runtime.clock import Instant
+
+REMEMBERED_SECONDS: Final = 3600.0
+"""What a source said against others counts for as long as it may go unasked."""
 
 
 def is_vetoed(vetoed: Instant | None, quotes: Sequence[Quote], now: Instant) -> bool:
     """Return whether a veto of before still holds: not once the preferred source has a quote again."""
     if vetoed is None or any(quote.source == PREFERRED for quote in quotes):
         return False
-    return now.monotonic - vetoed.monotonic <= VERDICT_SECONDS
+    return now.monotonic - vetoed.monotonic <= REMEMBERED_SECONDS
 
 
 def last_veto(before: Instant | None, graded: Sequence[GradedQuote], now: Instant) -> Instant | None:

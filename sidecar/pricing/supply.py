@@ -18,8 +18,10 @@ CURRENT_SECONDS: Final = 600.0
 TOTAL_TOLERANCE: Final = Decimal("0.01")
 GROSS_FACTOR: Final = Decimal("1.5")
 """What no minting or burning within a day explains."""
-TINY_SHARE: Final = Decimal("0.01")
-"""A circulating supply under this share of the total is more likely a mistake than the truth."""
+SMALL_SHARE: Final = Decimal("0.01")
+"""A circulating supply under this share of the total may be a mistake."""
+TINY_SHARE: Final = Decimal("0.0001")
+"""One under this share is."""
 CHAIN: Final = "solana_rpc"
 PREFERRED: Final = "jupiter"
 
@@ -47,10 +49,10 @@ class EffectiveSupply(msgspec.Struct, frozen=True, kw_only=True):
     """The slot that the total was read at."""
 
     @property
-    def is_tiny(self) -> bool:
-        """Whether next to nothing of the total circulates."""
+    def circulates_little(self) -> bool:
+        """Whether so little of the total circulates that it may be a mistake."""
         known = self.total is not None and self.circulating is not None
-        return known and (self.circulating or 0) < EXACT.multiply(self.total or ONE, TINY_SHARE)
+        return known and (self.circulating or 0) < EXACT.multiply(self.total or ONE, SMALL_SHARE)
 
     @property
     def for_market_cap(self) -> Decimal | None:

@@ -10,6 +10,7 @@ from sidecar.models import ChainSupply, Quote
 from sidecar.pricing.ratios import EXACT, SAME_FACTOR, within
 from sidecar.pricing.supply import (
     PREFERRED,
+    SMALL_SHARE,
     TINY_SHARE,
     chain_in_use,
     circulating_in_use,
@@ -138,6 +139,8 @@ def _take_circulating(
     if used is not None and total is not None and total > 0:
         used = replace(used, value=min(used.value, total))
     circulating, pending, changed = _held(used, state.circulating_pending, new, _near, jump_factor)
+    if changed and total is not None and new.value < EXACT.multiply(total, TINY_SHARE):
+        circulating, pending, changed = used or new, state.circulating_pending, False  # however often it is said
     is_taken = circulating is new
     known = new if is_taken else state.circulating
     since = new.received if changed else state.circulating_changed
@@ -147,6 +150,6 @@ def _take_circulating(
 
 def _stand_in(new: SourcedValue, total: Decimal | None) -> SourcedValue | None:
     """Measure a first circulating supply against the total where it is next to nothing of it."""
-    if total is None or new.value >= EXACT.multiply(total, TINY_SHARE):
+    if total is None or new.value >= EXACT.multiply(total, SMALL_SHARE):
         return None
     return SourcedValue(total, new.source, new.received)

@@ -39,6 +39,17 @@ class Comparison(msgspec.Struct, frozen=True, gc=False):
     """Largest ÷ smallest usable price, minus 1."""
 
 
+class Doubt(msgspec.Struct, frozen=True, gc=False):
+    """What a source said that speaks against others' quotes, kept for as long as the source is not heard again.
+
+    A source that gave a thin quote is not asked for the mint alone for a while.
+    """
+
+    price: SourcedValue
+    made_up: bool = False
+    """Its pool only claims its liquidity."""
+
+
 class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One token's remembered facts. Everything None: nothing is known yet."""
 
@@ -71,6 +82,8 @@ class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """When a price was taken more than ten times off the one before, until a second refresh has seen it."""
     vetoed: Instant | None = None
     """When the preferred source last showed a dead pool or no price."""
+    doubts: Annotated[tuple[Doubt, ...], Meta(max_length=8)] = ()
+    """What sources that are not heard now last said against others."""
     unpriced_since: Instant | None = None
     """When every source first answered without a usable price, with a value still in memory."""
     motion: PriceMotion | None = None

@@ -14,6 +14,7 @@ from sidecar.metrics.labels import RefusalReason
 from sidecar.models import Mint, Quote
 from sidecar.pricing.agreement import compare, is_dissent, verdict
 from sidecar.pricing.confidence import Evidence, confidence
+from sidecar.pricing.doubts import is_doubted, made_up_prices, raised, standing
 from sidecar.pricing.explain import explain_quotes
 from sidecar.pricing.grading import Grade, GradedQuote, Policy, choose, grade_quote, grade_quotes
 from sidecar.pricing.jump import (
@@ -32,7 +33,7 @@ from sidecar.pricing.result import Refusals, Valuation
 from sidecar.pricing.slots import is_aging
 from sidecar.pricing.supply import EffectiveSupply, effective_supply
 from sidecar.pricing.supply_updates import update_supplies
-from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
+from sidecar.pricing.token_state import Comparison, Doubt, SourcedValue, TokenState
 from sidecar.pricing.units import in_supply_unit, price_now
 from sidecar.pricing.volatility import observe
 from sidecar.runtime.clock import Instant
@@ -57,6 +58,8 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     """The last good price, in the unit of now, of any age."""
     fresh: SourcedValue | None
     """The same, None where it is not fresh."""
+    doubts: Sequence[Doubt]
+    """Of sources that are not heard now."""
     refused_supplies: Sequence[str]
     now: Instant
     slot: int | None
@@ -94,13 +97,24 @@ def value(
     is_fresh = last is not None and now.monotonic - last.received.monotonic < policy.fresh_seconds
     fresh = last if is_fresh else None
     quotes = in_supply_unit(quotes, supply, fresh, policy.agreement_factor)
-    graded = grade_quotes(quotes, supply, policy, slot=slot, vetoed=is_vetoed(state.vetoed, quotes, now))
+    doubts = standing(state.doubts, {quote.source for quote in quotes}.union(omitted), now)
+    graded = grade_quotes(
+        quotes,
+        supply,
+        policy,
+        slot=slot,
+        vetoed=is_vetoed(state.vetoed, quotes, now),
+        made_up=made_up_prices(doubts),
+    )
     case = _Case(
         mint=mint,
         symbol=symbol,
         graded=graded,
         omitted=omitted,
-        state=replace(state, vetoed=last_veto(state.vetoed, graded, now)),
+        state=replace(
+            state, vetoed=last_veto(state.vetoed, graded, now), doubts=(*doubts, *raised(graded, policy))
+        ),
+        doubts=doubts,
         supply=supply,
         last=last,
         fresh=fresh,
@@ -181,7 +195,7 @@ def _evidence(
             case.policy,
             preferred_silent=without_good_quote(case.graded, case.omitted),
         ),
-        dissent=is_dissent(chosen, case.graded, case.policy),
+        dissent=is_dissent(chosen, case.graded, case.policy) or is_doubted(chosen, case.doubts, case.policy),
         leapt=leapt_since is not None,
         aging=is_aging(chosen.quote.price_slot, case.slot),
         preferred_silent=is_silent(case.graded, case.omitted, case.state, case.now),

@@ -16,7 +16,7 @@ from sidecar.runtime.aio import yielding
 from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.snapshot.records import ClockRebase, SavedDemand, SavedToken, Snapshot, TakenAt, encode
 
-BYTES_PER_TOKEN: Final = 2048
+BYTES_PER_TOKEN: Final = 3072
 BYTES_PER_DEMAND: Final = 512
 """More than a line takes, as long as no supply has hundreds of digits; what does not fit is left out."""
 LINES_AT_A_TIME: Final = 100

@@ -53,6 +53,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     token: Token = TOKEN
     before: Change = lambda _: None
     sources: tuple[PriceSourceName, ...] = PRICE_SOURCES
+    requested: bool = False
+    """The token is not popular: five requests have made it one that is refreshed every five minutes."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         return self.true_price, self.said, self.chain, self.unpriced is None, served, by
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """What keeps the market cap served from high."""
+        return () if self.found is None else self.found.cap.confidence_reasons
+
+    @property
     def confidence(self) -> str:
         """The confidence served, empty without a market cap."""
         return "" if self.found is None else self.found.cap.confidence
@@ -103,7 +110,7 @@ async def play(story: Story) -> list[Sample]:
 
 async def _play(story: Story) -> list[Sample]:
     settings = Settings(
-        popular=(PopularToken(mint=story.token.mint, symbol=story.token.symbol),),
+        popular=() if story.requested else (PopularToken(mint=story.token.mint, symbol=story.token.symbol),),
         trending=TrendingSettings(sources=()),
         pricing=PricingSettings(sources=story.sources),
     )
@@ -115,7 +122,7 @@ async def _play(story: Story) -> list[Sample]:
     samples: list[Sample] = []
     with longest_intervals():
         async with running(settings, prepare=prepare, tokens=13) as rig:
-            await rig.warm()
+            await (_request(rig, story.token.mint) if story.requested else rig.warm())
             for second in range(1, story.minutes * MINUTE):
                 await rig.run_for(1)
                 event = story.events.get(second // MINUTE) if second % MINUTE == 1 else None
@@ -123,6 +130,12 @@ async def _play(story: Story) -> list[Sample]:
                     event.change(rig.market)
                 samples.append(_sample(rig, story, second, event))
     return samples
+
+
+async def _request(rig: Rig, mint: Mint) -> None:
+    """Ask for a token often enough for it to be tracked; the first request fetches it."""
+    for _ in range(5):
+        await rig.finish(rig.service.get(mint))
 
 
 def longest_intervals() -> Any:

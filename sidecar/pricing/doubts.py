@@ -1,0 +1,42 @@
+"""What sources said against others' quotes, while not heard again (design: what the figures mean, 5 and 8). Pure.
+
+A source that gave a thin quote is not asked for the mint alone for up to an hour: what it said does not become
+untrue by that.
+"""
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+
+from sidecar.pricing.grading import GradedQuote, Policy, is_made_up
+from sidecar.pricing.preferred import REMEMBERED_SECONDS
+from sidecar.pricing.ratios import within
+from sidecar.pricing.token_state import Doubt, SourcedValue
+from sidecar.runtime.clock import Instant
+
+
+def standing(before: Sequence[Doubt], heard: Collection[str], now: Instant) -> tuple[Doubt, ...]:
+    """Return the doubts of before that still count: of sources not heard again."""
+    return tuple(
+        doubt
+        for doubt in before
+        if doubt.price.source not in heard and now.monotonic - doubt.price.received.monotonic <= REMEMBERED_SECONDS
+    )
+
+
+def raised(graded: Sequence[GradedQuote], policy: Policy) -> tuple[Doubt, ...]:
+    """Return the doubts that the quotes of a refresh raise: thin ones, and those of pools that are made up."""
+    return tuple(
+        Doubt(SourcedValue(entry.price, entry.quote.source, entry.quote.received), made_up)
+        for entry in graded
+        if (made_up := is_made_up(entry.quote, policy)) or (entry.grade == "thin" and entry.is_evidence)
+    )
+
+
+def made_up_prices(doubts: Sequence[Doubt]) -> list[Decimal]:
+    """Return the prices of pools that only claim their liquidity."""
+    return [doubt.price.value for doubt in doubts if doubt.made_up]
+
+
+def is_doubted(chosen: GradedQuote, doubts: Sequence[Doubt], policy: Policy) -> bool:
+    """Return whether a source that is not heard now last stood a jump away."""
+    return any(not within(chosen.price, doubt.price.value, policy.jump_factor) for doubt in doubts)

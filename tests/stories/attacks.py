@@ -1,0 +1,303 @@
+"""Stories in which the sources are wrong together, or in ways that look right."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from sidecar.demo import Source
+from sidecar.demo.tokens import TOKEN_2022_PROGRAM, Token
+from sidecar.models import WRAPPED_SOL, ScaledUiAmount
+from tests.running import WatchedMarket
+from tests.stories.stage import MINUTE, PRICE_SOURCES, TOKEN, Change, Event, Story
+from tests.stories.stories import (
+    MINT,
+    OFF,
+    PRICE,
+    each,
+    fault,
+    forgotten,
+    lagging,
+    liquidity,
+    price,
+    says,
+    together,
+)
+
+OTHERS: Final[tuple[Source, ...]] = ("dexscreener", "geckoterminal")
+BUT_DEXSCREENER: Final[tuple[Source, ...]] = ("jupiter", "geckoterminal")
+BUT_GECKOTERMINAL: Final[tuple[Source, ...]] = ("jupiter", "dexscreener")
+FIVE: Final = Decimal(5)
+SCALED: Final = msgspec.structs.replace(
+    TOKEN,
+    owner=TOKEN_2022_PROGRAM,
+    scaled=ScaledUiAmount(multiplier=FIVE, next_multiplier=FIVE, next_from_unix=0),
+    price_usd=PRICE / 5,
+)
+SOL: Final = Token(
+    mint=WRAPPED_SOL,
+    symbol="SOL",
+    name="Wrapped SOL",
+    decimals=9,
+    price_usd=128.0,
+    total_supply=Decimal(631_000_000),
+    circulating_supply=Decimal(583_000_000),
+    liquidity_usd=6.4e8,
+    volatility=0.0,
+)
+
+
+def view(source: Source, mint: str = MINT, **changes: Any) -> Change:
+    """Let a source have these fields of the token wrong, or with none be right again."""
+    return lambda market: market.set_view(source, mint, **changes)
+
+
+def supply(**supplies: Decimal | None) -> Change:
+    """Let the truth be these supplies."""
+    return lambda market: market.set_supply(MINT, **supplies)  # type: ignore[arg-type]
+
+
+def unit(source: Source, raw: bool) -> Change:  # noqa: FBT001 - reads as a switch
+    """Let a source price raw units, or displayed ones."""
+    return lambda market: market.units.__setitem__(source, "raw" if raw else "displayed")
+
+
+def stopped(*sources: Source) -> Change:
+    """Let sources answer with the prices and slots of now for ever."""
+
+    def change(market: WatchedMarket) -> None:
+        for source in sources:
+            market.stopped_at[source] = market.clock.time()
+
+    return change
+
+
+def last_trade(market: WatchedMarket) -> None:
+    market.last_trades[MINT] = market.clock.time()
+
+
+def accounts_reversed(*, on: bool) -> Change:
+    return lambda market: setattr(market, "accounts_reversed", on)
+
+
+def story(title: str, minutes: int, events: Mapping[int, Change], *, about: str = "", **rest: Any) -> Story:
+    """Write a story down; each change is its own note."""
+    told = {minute: Event(title, change) for minute, change in events.items()}
+    return Story(title=title, about=about, minutes=minutes, events=told, **rest)
+
+
+FAKE_LIQUIDITY: Final = 2_156_806_791.0
+FAKE: Final = msgspec.structs.replace(
+    TOKEN,
+    price_usd=1.0,
+    total_supply=Decimal(2_156_811_170),
+    circulating_supply=Decimal(2_156_811_170),
+    liquidity_usd=FAKE_LIQUIDITY,
+    quote_reserve_usd=11.38,
+)
+
+FAKES: Final = (
+    story("alone at DexScreener", 4, {}, token=FAKE, before=together(*map(forgotten, BUT_DEXSCREENER))),
+    story("believed by GeckoTerminal", 4, {}, token=FAKE, before=forgotten("jupiter")),
+    story("believed by Jupiter", 4, {}, token=FAKE, before=forgotten("geckoterminal")),
+    story("believed by both", 4, {}, token=FAKE),
+    story(
+        "10 001 USD behind 990 M",
+        4,
+        {},
+        token=msgspec.structs.replace(
+            TOKEN,
+            price_usd=0.99,
+            total_supply=Decimal(10**9),
+            circulating_supply=Decimal(10**9),
+            liquidity_usd=10_001,
+        ),
+    ),
+    story(
+        "GeckoTerminal without its pools",
+        4,
+        {},
+        before=together(
+            *map(forgotten, BUT_GECKOTERMINAL), lambda market: setattr(market, "pools_withheld", True)
+        ),
+    ),
+)
+
+UNITS: Final = (
+    story("Jupiter and DexScreener down", 9, {3: each(("jupiter", "dexscreener"), OFF)}, token=SCALED),
+    story("DexScreener raw from a cold start", 5, {}, token=SCALED, before=unit("dexscreener", raw=True)),
+    story(
+        "DexScreener's unit flips",
+        9,
+        {2: unit("dexscreener", raw=True), 4: unit("dexscreener", raw=False), 6: unit("dexscreener", raw=True)},
+        token=SCALED,
+    ),
+    story(
+        "DexScreener raw, then Jupiter and GeckoTerminal down",
+        9,
+        {3: each(("jupiter", "geckoterminal"), OFF)},
+        token=SCALED,
+        before=unit("dexscreener", raw=True),
+    ),
+    story(
+        "Jupiter off while the multiplier changes, DexScreener raw",
+        11,
+        {3: fault("jupiter", OFF), 5: price(PRICE / 25), 9: fault("jupiter", None)},
+        token=msgspec.structs.replace(
+            SCALED,
+            scaled=ScaledUiAmount(
+                multiplier=FIVE, next_multiplier=FIVE * 5, next_from_unix=1_795_000_000 + 5 * MINUTE + 1
+            ),
+        ),
+        before=unit("dexscreener", raw=True),
+    ),
+    story(
+        "Jupiter's price alone turns raw",
+        8,
+        {3: says("jupiter", PRICE)},
+        token=SCALED,
+        before=unit("dexscreener", raw=True),
+    ),
+)
+
+GLITCHES: Final = (
+    story(
+        "a circulating supply of 1000",
+        6,
+        {2: view("jupiter", circulating_supply=Decimal(1000)), 3: view("jupiter")},
+    ),
+    story("a circulating supply of 1", 6, {2: view("jupiter", circulating_supply=Decimal(1)), 3: view("jupiter")}),
+    story(
+        "a circulating supply of 1 from the start",
+        6,
+        {3: view("jupiter")},
+        before=view("jupiter", circulating_supply=Decimal(1)),
+    ),
+    story(
+        "a millionth circulates, for good",
+        20,
+        {2: view("jupiter", circulating_supply=Decimal(800))},
+    ),
+    story(
+        "a total of 100 000 on chain, once",
+        16,
+        {2: view("solana_rpc", total_supply=Decimal(100_000)), 6: view("solana_rpc")},
+    ),
+    story(
+        "a total of 100 000 on chain, at the first reading",
+        16,
+        {4: view("solana_rpc")},
+        before=view("solana_rpc", total_supply=Decimal(100_000)),
+    ),
+    story(
+        "getSupply a thousand times",
+        64,
+        {
+            2: view(
+                "solana_rpc",
+                SOL.mint,
+                total_supply=SOL.total_supply * 1000,
+                circulating_supply=Decimal(583_000_000_000),
+            )
+        },
+        token=SOL,
+    ),
+    story(
+        "getSupply a thousand times from the start",
+        6,
+        {},
+        token=SOL,
+        before=view(
+            "solana_rpc",
+            SOL.mint,
+            total_supply=SOL.total_supply * 1000,
+            circulating_supply=Decimal(583_000_000_000),
+        ),
+    ),
+    story("accounts in the wrong order", 16, {2: accounts_reversed(on=True), 12: accounts_reversed(on=False)}),
+    story("accounts in the wrong order from the start", 8, {}, before=accounts_reversed(on=True)),
+    story("Jupiter's total a thousand times", 6, {2: view("jupiter", total_supply=TOKEN.total_supply * 1000)}),
+    story(
+        "a closed mint account",
+        12,
+        {2: forgotten("solana_rpc"), 8: lambda market: market.remember("solana_rpc", MINT)},
+    ),
+)
+
+VERDICTS: Final = (
+    story(
+        "a lone ten times after an outage",
+        16,
+        {
+            2: each(PRICE_SOURCES, OFF),
+            10: together(fault("dexscreener", None), says("dexscreener", PRICE * 10)),
+        },
+    ),
+    story(
+        "DexScreener frozen after the others dropped the token",
+        16,
+        {2: together(forgotten("jupiter"), forgotten("geckoterminal"), stopped("dexscreener"), price(PRICE / 4))},
+    ),
+    story(
+        "two frozen after Jupiter dropped the token",
+        16,
+        {2: together(forgotten("jupiter"), stopped(*OTHERS), price(PRICE / 4))},
+    ),
+    story(
+        "one source held once, then a hundred times",
+        12,
+        {2: together(each(OTHERS, OFF), says("jupiter", PRICE * 2)), 3: says("jupiter", PRICE * 100)},
+    ),
+    story(
+        "three times by Jupiter, the others a minute late",
+        6,
+        {2: lagging(PRICE * 4, PRICE, *OTHERS), 3: together(*(says(source, None) for source in OTHERS))},
+    ),
+    story(
+        "a rug that Jupiter shows as thin",
+        10,
+        {
+            2: together(lagging(PRICE / 20, PRICE, *OTHERS), view("jupiter", liquidity_usd=2_000.0)),
+        },
+    ),
+    story(
+        "a rug that Jupiter shows as dead, then drops",
+        20,
+        {
+            2: together(lagging(PRICE / 20, PRICE, *OTHERS), view("jupiter", liquidity_usd=5.0)),
+            4: forgotten("jupiter"),
+        },
+    ),
+    story("all at once a thousand times", 8, {2: price(PRICE * 1000), 3: price(PRICE)}),
+    story("all frozen for ever", 30, {2: together(stopped(*PRICE_SOURCES), price(PRICE * 0.71))}),
+    story(
+        "Jupiter frozen with the RPC off",
+        30,
+        {2: together(stopped(*PRICE_SOURCES), fault("solana_rpc", OFF), price(PRICE * 0.71))},
+    ),
+)
+
+REQUESTED_RUG: Final = story(
+    "a rug of a requested token",
+    16,
+    {2: together(price(PRICE / 20), liquidity(0.5))},
+    requested=True,
+)
+FLICKER: Final = story(
+    "a spread between 4.9 and 5.1 %",
+    10,
+    {minute: says("dexscreener", PRICE * (1.049 if minute % 2 else 1.051)) for minute in range(1, 10)},
+)
+BURN: Final = story("a burn of 30 %", 12, {2: supply(total=Decimal(700_000_000))})
+OLD_PRICE: Final = story("the last trade was long ago", 80, {2: last_trade})
+BEHIND: Final = story(
+    "an RPC node that is behind",
+    14,
+    {
+        2: together(
+            lambda market: market.lag_seconds.__setitem__("solana_rpc", 400.0),
+            view("solana_rpc", total_supply=Decimal(900_000_000)),
+        )
+    },
+)
