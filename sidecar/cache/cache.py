@@ -135,6 +135,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
 class _Unpriced(msgspec.Struct, frozen=True, gc=False):
     reason: str
     since: float
+    explanation: tuple[QuoteExplanation, ...]
 
 
 class MarketCapCache:
@@ -192,11 +193,11 @@ class MarketCapCache:
         if self._entries.pop(mint) is not None:
             self._evicted("delisted")
 
-    def put_unpriced(self, mint: Mint, reason: str) -> None:
+    def put_unpriced(self, mint: Mint, reason: str, explanation: tuple[QuoteExplanation, ...] = ()) -> None:
         """Remember for `negative_seconds` that no source prices a mint; a value it had is dropped."""
         if self._entries.pop(mint) is not None:
             self._evicted("not_priced")
-        self._unpriced[mint] = _Unpriced(reason, self._clock.monotonic())
+        self._unpriced[mint] = _Unpriced(reason, self._clock.monotonic(), explanation)
         self._asked_for.pop(mint, None)
 
     def unpriced_reason(self, mint: Mint) -> str | None:
@@ -224,6 +225,11 @@ class MarketCapCache:
 
     def _unpriced_age(self, known: "_Unpriced") -> float:
         return self._clock.monotonic() - known.since
+
+    def unpriced_explanation(self, mint: Mint) -> tuple[QuoteExplanation, ...]:
+        """Return what the sources said of a mint without a price, while that is remembered."""
+        known: _Unpriced | None = self._unpriced.get(mint)
+        return () if known is None else known.explanation
 
     def mints(self) -> list[Mint]:
         """Return whose value is in memory, tracked ones first; some may be too old to serve."""

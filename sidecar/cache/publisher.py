@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sidecar.cache.cache import Entry, MarketCapCache
 from sidecar.models import MarketCap, Mint
+from sidecar.pricing.explain import QuoteExplanation
 
 
 class Listener(Protocol):
@@ -35,9 +36,9 @@ class Publisher:
         self._cache.put(entry)
         self._tell(entry.cap.mint, entry.cap)
 
-    def publish_unpriced(self, mint: Mint, reason: str) -> None:
+    def publish_unpriced(self, mint: Mint, reason: str, explanation: tuple[QuoteExplanation, ...] = ()) -> None:
         """Make public that no source prices a mint."""
-        self._cache.put_unpriced(mint, reason)
+        self._cache.put_unpriced(mint, reason, explanation)
         self._tell(mint, None)
 
     def sets_changed(self) -> None:

@@ -61,6 +61,8 @@ class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """When a supply that had jumped was taken into use."""
     chain_answered: Instant | None = None
     """When the chain last answered for this mint, also that there is no such mint."""
+    contradicted_since: Instant | None = None
+    """When the preferred source's total was first another one than the chain's, while it is."""
     source_total: SourcedValue | None = None
     """A source's total supply, for when the chain cannot be read."""
     source_total_pending: SourcedValue | None = None

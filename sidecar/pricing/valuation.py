@@ -112,7 +112,10 @@ def value(
         graded=graded,
         omitted=omitted,
         state=replace(
-            state, vetoed=last_veto(state.vetoed, graded, now), doubts=(*doubts, *raised(graded, policy))
+            state,
+            contradicted_since=(state.contradicted_since or now) if supply.contradicted else None,
+            vetoed=last_veto(state.vetoed, graded, now),
+            doubts=(*doubts, *raised(graded, policy)),
         ),
         doubts=doubts,
         supply=supply,

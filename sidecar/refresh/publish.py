@@ -17,7 +17,7 @@ from sidecar.errors import (
     UpstreamUnavailableError,
 )
 from sidecar.metrics.labels import LoopName, RefreshOutcome
-from sidecar.models import ConfidenceReason, MarketCap, Mint
+from sidecar.models import Confidence, ConfidenceReason, MarketCap, Mint
 from sidecar.pricing.agreement import verdict_stands
 from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.result import Valuation
@@ -78,7 +78,7 @@ class ResultPublisher:
         if entry is None or entry.cap.confidence != "high" or state is None:
             return
         if not verdict_stands(state.comparison, now(self._context.clock)):
-            cap = msgspec.structs.replace(entry.cap, confidence="medium", confidence_reasons=("single_source",))
+            cap = doubted(entry.cap, "medium", "single_source")
             self._context.publisher.publish(Entry(cap, entry.received, entry.explanation))
 
     def publish_top_up(self, mint: Mint) -> None:
@@ -90,6 +90,9 @@ class ResultPublisher:
         ):
             return
         result = self._answers.valuation(mint)
+        if result.kind == "suspect":
+            self._doubt(mint)
+            return
         if not (result.conclusive or result.jump) and self._could_ask_more(mint):
             return
         if result.kind in {"priced", "held"}:
@@ -97,6 +100,16 @@ class ResultPublisher:
                 self._updated_top_up.add(mint)
                 self._count_token("updated")
             self._publish(mint, result)
+
+    def _doubt(self, mint: Mint) -> None:
+        """Serve a value whose own source has no price any more at most at medium, and look again soon."""
+        entry = self._context.cache.get(mint)
+        if entry is None or entry.cap.source not in self._answers.by_source[mint]:
+            return
+        if entry.cap.confidence == "high":
+            cap = doubted(entry.cap, "medium", "preferred_source_silent")
+            self._context.publisher.publish(Entry(cap, entry.received, entry.explanation))
+        self._context.schedule.hasten(mint)
 
     def _asked_its_source(self, mint: Mint) -> bool:
         """Return whether the source behind a fresh value was asked too: a top-up changes no token's source."""
@@ -129,12 +142,13 @@ class ResultPublisher:
         context.token_states.put(mint, result.state)
         self._count_refusals(mint, result)
         if result.kind == "unpriced":
-            context.publisher.publish_unpriced(mint, result.reason)
+            rows = explain(context, self._answers, mint, result)
+            context.publisher.publish_unpriced(mint, result.reason, rows)
         elif result.cap is not None and result.received is not None:
             rows = explain(context, self._answers, mint, result)
             context.publisher.publish(Entry(result.cap, result.received.monotonic, rows))
         elif (entry := context.cache.get(mint)) is not None:
-            cap = doubted(entry.cap, result.doubt)
+            cap = doubted(entry.cap, "low", result.doubt)
             rows = explain(context, self._answers, mint, result)
             context.publisher.publish(Entry(cap, entry.received, rows))
         if result.kind == "held":
@@ -177,20 +191,26 @@ def explain(
         if source.name in rows:
             continue
         last = before.get(source.name)
-        if last is not None and last.taken and result.cap is None:
+        if last is not None and last.taken and result.kind in {"held", "suspect"}:
             rows[source.name] = last  # The value of before is served on, and this is its price.
-        elif reason := _why_no_quote(answers, mint, source.name, asked_before=last is not None):
+        elif reason := _why_no_quote(answers, mint, source.name, last):
             rows[source.name] = _row_without_quote(source.name, reason, last, context.clock.monotonic())
     return tuple(rows[source.name] for source in context.sources if source.name in rows)
 
 
-def _why_no_quote(answers: Answers, mint: Mint, source: str, *, asked_before: bool) -> str | None:
-    """Return why there is no new quote of a source; None for one never asked."""
+def _why_no_quote(answers: Answers, mint: Mint, source: str, last: QuoteExplanation | None) -> str | None:
+    """Return why there is no new quote of a source; None for one never asked.
+
+    Where a source has not been asked again, what kept its last quote from counting goes on being true.
+    """
     if source in answers.by_source[mint]:
         return "left out"
     if error := answers.failures[mint].get(source):
         return error.detail
-    return "not asked since" if asked_before else None
+    if last is None:
+        return None
+    counted = last.taken or last.reason in {"agrees", "another source was taken"}
+    return "not asked since" if counted else last.reason
 
 
 def _row_without_quote(
@@ -208,10 +228,10 @@ def _row_without_quote(
     )
 
 
-def doubted(cap: MarketCap, reason: ConfidenceReason | None) -> MarketCap:
-    """Return the value that is served on at confidence low, and why."""
+def doubted(cap: MarketCap, confidence: Confidence, reason: ConfidenceReason | None) -> MarketCap:
+    """Return a value that is served on, at this confidence, and why."""
     reasons = cap.confidence_reasons if reason is None else (*cap.confidence_reasons, reason)
-    return msgspec.structs.replace(cap, confidence="low", confidence_reasons=tuple(dict.fromkeys(reasons)))
+    return msgspec.structs.replace(cap, confidence=confidence, confidence_reasons=tuple(dict.fromkeys(reasons)))
 
 
 def failure(errors: Sequence[UpstreamError]) -> McSidecarError:

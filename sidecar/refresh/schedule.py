@@ -115,6 +115,12 @@ class Schedule:
         """Look again in a minute at a token that no source prices any more (design 4.10)."""
         self._set(mint, min(DOUBT_SECONDS, self._interval_seconds))
 
+    def hasten(self, mint: Mint) -> None:
+        """Look again in less than a minute, or when it is due, at a token whose source has dropped it."""
+        if mint in self._due:
+            soon = self._clock.monotonic() + min(DOUBT_SECONDS, self._interval_seconds) * (1 - JITTER)
+            self._due[mint] = min(self._due[mint], soon)
+
     def _set(self, mint: Mint, seconds: float) -> None:
         self._failures.pop(mint, None)
         if mint in self._due:

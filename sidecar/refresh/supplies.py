@@ -58,12 +58,18 @@ class SupplyReader:
         """The tracked mints that were read, the longest ago first, without SOL."""
 
     def due(self, mints: Iterable[Mint]) -> list[Mint]:
-        """Return those not read within `supply_seconds`, or for a minute after a jump; SOL is none of them."""
+        """Return those whose supply is to be read, SOL left out."""
         return [mint for mint in mints if mint != WRAPPED_SOL and self._age(mint) >= self._interval(mint)]
 
     def _interval(self, mint: Mint) -> float:
+        """Return how old a reading may be: a minute after a jump, nothing when a source first contradicts it."""
         state = self._token_states.get(mint)
-        waits = state is not None and state.chain_pending is not None
+        if state is None or state.chain_answered is None:
+            return self._supply_seconds
+        since = state.contradicted_since
+        if since is not None and state.chain_answered.monotonic < since.monotonic:
+            return 0.0
+        waits = state.chain_pending is not None
         return min(CONFIRMED_AFTER_SECONDS, self._supply_seconds) if waits else self._supply_seconds
 
     def sol_is_due(self) -> bool:

@@ -1,17 +1,25 @@
 """The application's listener: `/mc`, `/stats`, `/openapi.json`. Handlers read memory; only a miss waits."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
 
-from sidecar.errors import InvalidRequestError, TooManyMintsError
+from sidecar.errors import InvalidRequestError, NotPricedError, TooManyMintsError
 from sidecar.models import Mint
 from sidecar.service.lookups import LookupHit
 from sidecar.service.service import PreCacheService
 from sidecar.web.bodies import batch_body, token_body
-from sidecar.web.middleware import LARGEST_BODY_BYTES, check_size, declare_routes, error_middleware, expect
+from sidecar.web.explaining import explanation, unpriced_explanation
+from sidecar.web.middleware import (
+    LARGEST_BODY_BYTES,
+    check_size,
+    declare_routes,
+    error_middleware,
+    expect,
+    problem_of,
+)
 from sidecar.web.openapi import document
 from sidecar.web.origin_check import OriginCheck
 from sidecar.web.stream_route import LOOKUPS, STREAMS, get_stream
@@ -65,11 +73,15 @@ async def get_token(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     mint = request.match_info["mint"]
     explain = bool(request.query_string) and _flag(request, "explain")
-    found = service.lookups.find(mint) or await service.lookups.fetch(mint)
+    try:
+        found = service.lookups.find(mint) or await service.lookups.fetch(mint)
+    except NotPricedError as error:
+        if not explain:
+            raise
+        return problem_of(error, mint, unpriced_explanation(service, mint))
     response = token_response(service, found)
     if explain:
-        quotes = msgspec.json.encode(explained(service, found))
-        response.body = token_body(found)[:-1] + b',"quotes":' + quotes + b"}"
+        response.body = token_body(found)[:-1] + b"," + msgspec.json.encode(explanation(service, found))[1:]
     return response
 
 
@@ -185,22 +197,6 @@ def _flag(request: web.Request, name: str) -> bool:
     if text not in {"true", "false"}:
         raise InvalidRequestError(f"{name} must be true or false, not {text[:32]!r}")
     return text == "true"
-
-
-def explained(service: PreCacheService, found: LookupHit) -> list[dict[str, Any]]:
-    """Return every quote seen, and why it was taken or not."""
-    now = service.clock.monotonic()
-    return [
-        {
-            "source": quote.source,
-            "price_usd": quote.price_usd,
-            "liquidity_usd": quote.liquidity_usd,
-            "age_seconds": round(now - quote.received_monotonic, 3),
-            "taken": quote.taken,
-            "reason": quote.reason,
-        }
-        for quote in found.entry.explanation
-    ]
 
 
 def _json(value: object) -> web.Response:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -108,10 +108,13 @@ def check_size(request: web.Request) -> None:
         raise web.HTTPRequestHeaderFieldsTooLarge
 
 
-def problem_of(error: McSidecarError, mint: str | None) -> web.Response:
-    """Write one of our own errors out."""
+def problem_of(
+    error: McSidecarError, mint: str | None, members: Mapping[str, object] | None = None
+) -> web.Response:
+    """Write one of our own errors out, with more members where there are any."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return problem(error.status, error.code, error.title, error.detail, headers=headers, mint=mint)
+    more = {**({} if mint is None else {"mint": mint}), **(members or {})}
+    return problem(error.status, error.code, error.title, error.detail, headers=headers, members=more)
 
 
 def problem_of_http(error: web.HTTPException) -> web.Response:
@@ -128,18 +131,17 @@ def problem(
     detail: str,
     *,
     headers: dict[str, str] | None = None,
-    mint: str | None = None,
+    members: Mapping[str, object] | None = None,
 ) -> web.Response:
-    """Build a problem (RFC 9457)."""
+    """Build a problem (RFC 9457), extended by `members`."""
     body: dict[str, Any] = {
         "type": f"urn:mc-sidecar:problem:{code}",
         "title": title,
         "status": status,
         "detail": detail,
         "code": code,
+        **(members or {}),
     }
-    if mint is not None:
-        body["mint"] = mint
     return web.Response(
         status=status,
         body=msgspec.json.encode(body),

@@ -11,9 +11,9 @@ from sidecar.config.settings import redacted
 from sidecar.errors import NotPricedError
 from sidecar.models import parse_mint
 from sidecar.service.service import PreCacheService
-from sidecar.web.api import explained
 from sidecar.web.board import Board
 from sidecar.web.event_stream import HEADERS, EventStream
+from sidecar.web.explaining import explanation
 from sidecar.web.middleware import check_size, declare_routes, error_middleware, expect
 from sidecar.web.page import BOARD, get_page
 
@@ -104,7 +104,7 @@ async def status_token(request: web.Request) -> web.Response:
     found = service.lookups.peek(mint)
     if found is None:
         raise NotPricedError(service.engine.cache.unpriced_reason(mint) or "it is not in memory")
-    return _json({**msgspec.to_builtins(found.cap), "quotes": explained(service, found)})
+    return _json({**msgspec.to_builtins(found.cap), **explanation(service, found)})
 
 
 def _probe(good: bool, conditions: dict[str, Any]) -> web.Response:  # noqa: FBT001 - a probe is one bit

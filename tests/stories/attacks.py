@@ -289,7 +289,9 @@ FLICKER: Final = story(
     10,
     {minute: says("dexscreener", PRICE * (1.049 if minute % 2 else 1.051)) for minute in range(1, 10)},
 )
-BURN: Final = story("a burn of 30 %", 12, {2: supply(total=Decimal(700_000_000))})
+BURN: Final = story(
+    "a burn of 30 %", 12, {2: supply(total=Decimal(700_000_000), circulating=Decimal(700_000_000))}
+)
 OLD_PRICE: Final = story("the last trade was long ago", 80, {2: last_trade})
 BEHIND: Final = story(
     "an RPC node that is behind",

@@ -4,9 +4,12 @@ from typing import Any, Final
 import pytest
 
 from sidecar.demo import Fault
+from sidecar.demo.tokens import address_of
 from tests.clock import UNIX_START
 from tests.running import WatchedMarket
 from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving, with_api
+
+UNKNOWN: Final = address_of("a mint that no source knows")
 
 FIELDS: Final = [
     *("mint", "symbol", "price_usd", "market_cap_usd", "basis", "fdv_usd", "circulating_supply", "total_supply"),
@@ -23,12 +26,14 @@ def fix_jup(market: WatchedMarket) -> None:
 
 async def test_a_token_has_every_field_of_the_contract_with_the_figures_of_the_market() -> None:
     async with serving(prepare=fix_jup) as site:
-        truth = site.rig.market.tokens[JUP]
+        truth, slot = site.rig.market.tokens[JUP], site.rig.market.slot
         token = (await site.get(f"/mc/{JUP}")).json
 
     assert list(token) == FIELDS
     assert truth.circulating_supply is not None
     assert truth.liquidity_usd is not None
+    assert token["volume_24h_usd"] > 0
+    assert -0.2 < token["price_change_24h"] < 0.2
     assert token == {
         "mint": JUP,
         "symbol": "JUP",
@@ -45,13 +50,13 @@ async def test_a_token_has_every_field_of_the_contract_with_the_figures_of_the_m
         "circulating_source": "jupiter",
         "timestamp": UNIX_START,
         "confidence_reasons": [],
-        "sources_agreeing": None,
-        "price_spread": None,
-        "price_slot": None,
-        "supply_slot": None,
-        "volume_24h_usd": None,
-        "price_change_24h": None,
-        "verified": None,
+        "sources_agreeing": 3,
+        "price_spread": 0.0,
+        "price_slot": slot,
+        "supply_slot": slot,
+        "volume_24h_usd": token["volume_24h_usd"],
+        "price_change_24h": token["price_change_24h"],
+        "verified": True,
         "volatility": None,
         "uncertainty": None,
         "age_seconds": 0.0,
@@ -132,14 +137,61 @@ async def test_explain_shows_every_quote_taken_or_why_refused() -> None:
         plain, explained = await site.get(f"/mc/{BONK}"), await site.get(f"/mc/{BONK}?explain=true")
 
     quotes: list[dict[str, Any]] = explained.json["quotes"]
-    assert explained.json == {**plain.json, "quotes": quotes}
+    assert explained.json == {**plain.json, "quotes": quotes, "supplies": explained.json["supplies"]}
     assert all(quote.pop("liquidity_usd") > 0 and quote.pop("age_seconds") == 7.0 for quote in quotes)
-    unused = "another source was taken"
+    assert all(quote.pop("claimed_liquidity_usd") > 0 for quote in quotes)
+    assert [pytest.approx(quote.pop("distance")) for quote in quotes] == [0.0, 1.0, 0.01]
     assert quotes == [
         {"source": "jupiter", "price_usd": 2e-5, "taken": True, "reason": None},
         {"source": "dexscreener", "price_usd": 4e-5, "taken": False, "reason": "disagreement"},
-        {"source": "geckoterminal", "price_usd": 2.02e-5, "taken": False, "reason": unused},
+        {"source": "geckoterminal", "price_usd": 2.02e-5, "taken": False, "reason": "agrees"},
     ]
+
+
+async def test_explain_shows_every_supply_in_use_or_why_not() -> None:
+    async with serving() as site:
+        truth, slot = site.rig.market.tokens[JUP], site.rig.market.slot
+        site.rig.clock.advance(7)
+        explained = await site.get(f"/mc/{JUP}?explain=true")
+
+    assert truth.circulating_supply is not None
+    total, circulating = float(truth.total_supply), float(truth.circulating_supply)
+    rpc = {"slot": slot, "multiplier": 1.0, "age_seconds": 7.0}
+    said = {"slot": None, "multiplier": None, "age_seconds": 7.0, "source": "jupiter"}
+    assert explained.json["supplies"] == [
+        {"kind": "total", "tokens": total, "source": "solana_rpc", "taken": True, "reason": None, **rpc},
+        {"kind": "total", "tokens": total, "taken": False, "reason": "the chain was taken", **said},
+        {"kind": "circulating", "tokens": circulating, "taken": True, "reason": None, **said},
+    ]
+
+
+async def test_explain_tells_of_a_mint_without_a_price_what_each_source_said_for_as_long_as_it_is_known() -> None:
+    def prepare(market: WatchedMarket) -> None:
+        market.set_liquidity(BONK, 5.0)
+        market.forget("geckoterminal", BONK)
+
+    async with serving(prepare=prepare) as site:
+        plain, explained = await site.get(f"/mc/{BONK}"), await site.get(f"/mc/{BONK}?explain=true")
+    assert (plain.status, explained.status) == (404, 404)
+    assert explained.json == {
+        **plain.json,
+        "quotes": explained.json["quotes"],
+        "supplies": explained.json["supplies"],
+    }
+    assert [(quote["source"], quote["taken"], quote["reason"]) for quote in explained.json["quotes"]] == [
+        ("jupiter", False, "dead_pool"),
+        ("dexscreener", False, "dead_pool"),
+        ("geckoterminal", False, "left out"),
+    ]
+    assert {quote["distance"] for quote in explained.json["quotes"]} == {None}
+
+
+async def test_explain_tells_the_same_of_a_mint_that_nobody_has_asked_for_before() -> None:
+    async with serving() as site:
+        answer = await site.rig.finish(site.get(f"/mc/{UNKNOWN}?explain=true"))
+    assert (answer.status, answer.json["code"], answer.json["mint"]) == (404, "not_priced", UNKNOWN)
+    assert {quote["reason"] for quote in answer.json["quotes"]} == {"left out"}
+    assert answer.json["supplies"] == []
 
 
 async def test_explain_may_be_said_to_be_false_and_nothing_else(site: Site) -> None:
