@@ -119,7 +119,7 @@ class Schedule:
         """Look again in less than a minute, or when it is due, at a token whose source has dropped it."""
         if mint in self._due:
             soon = self._clock.monotonic() + min(DOUBT_SECONDS, self._interval_seconds) * (1 - JITTER)
-            self._due[mint] = min(self._due[mint], soon)
+            self._due.set(mint, min(self._due.get(mint), soon))
 
     def _set(self, mint: Mint, seconds: float) -> None:
         self._failures.pop(mint, None)
