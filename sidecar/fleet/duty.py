@@ -42,14 +42,14 @@ class Duty:
         self._begins = -math.inf
         if role == "alone":
             self._begins = self._engine.clock.monotonic() + SPREAD_SECONDS * place / members
-        self._share(1 if role == "leader" else members, place)
+        self._share(1 if role == "leader" else members, place if role == "alone" else 0)
 
     def look(self) -> None:
         """Follow the number of members; start the loops when this sidecar has begun to refresh."""
         refreshes, members = self._refreshes(), self._membership.members
         was, _ = self._before
-        if self._role() != "leader" and members != self._before[1]:
-            self._share(members, self._membership.rank % members)
+        if self._role() == "follower" and members != self._before[1]:
+            self._share(members, 0)
         self._before = (refreshes, members)
         if not refreshes:
             self._popular_due = None

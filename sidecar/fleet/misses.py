@@ -22,7 +22,7 @@ ANSWER_SECONDS: Final = 0.5
 FETCH_SECONDS: Final = 1.0
 """How long it then has for the fetch, on top."""
 MOST_WAITING: Final = 2_000
-"""Misses that wait for the leader; further ones go to the upstreams' own road, which refuses what is too much."""
+"""Misses that wait for the leader; one more is refused."""
 
 Ask = Callable[[Iterable[Mint]], dict[Mint, Future]]
 
@@ -55,10 +55,12 @@ class MissRoad:
         for mint in mints:
             if (waiting := self._waiting.get(mint)) is not None:
                 futures[mint] = waiting
-            elif self._forwards() and len(self._waiting) < MOST_WAITING:
+            elif not self._forwards():
+                futures |= self._ask_upstreams([mint])
+            elif len(self._waiting) < MOST_WAITING:
                 futures[mint] = self._queue(mint)
             else:
-                futures |= self._ask_upstreams([mint])
+                futures[mint] = _refused()
         return futures
 
     def hear(self, message: ToMembers) -> None:
@@ -121,6 +123,12 @@ class MissRoad:
         self._under_way.discard(mint)
         if (future := self._waiting.pop(mint, None)) is not None and not future.done():
             future.set_result(result)
+
+
+def _refused() -> Future:
+    future: Future = asyncio.get_running_loop().create_future()
+    future.set_result(OverloadedError("too many misses wait for the fleet's leader", retry_after=1))
+    return future
 
 
 def _error(failed: Failed) -> FetchResult:

@@ -16,9 +16,8 @@ from sidecar.refresh.refresher import Future
 from sidecar.service.wiring import Engine
 
 SHARE_SECONDS: Final = 10.0
-MOST_MISSES: Final = 2_000
-"""Misses of all members within `SHARE_SECONDS`, shared evenly: who floods leaves the others theirs."""
 LEAST_SHARE: Final = 100
+"""Misses that a member may have fetched within `SHARE_SECONDS`, however many members there are."""
 MOST_ASKING: Final = 1_000
 """Members that are counted apart; more are nonsense in the stream."""
 
@@ -87,13 +86,18 @@ class Serving:
         return self._engine.clock.monotonic() - entry.received <= cache.fresh_seconds
 
     def _room(self, member: str) -> int:
-        """Return how many misses of a member may be asked for now."""
+        """Return how many misses of a member may be fetched now: one that floods leaves the others their share."""
         now = self._engine.clock.monotonic()
         if now >= self._share_until or len(self._asked) > MOST_ASKING:
             self._share_until = now + SHARE_SECONDS
             self._asked.clear()
-        share = max(LEAST_SHARE, MOST_MISSES // self._membership.members)
+        share = max(LEAST_SHARE, self._mints_fetched() // self._membership.members)
         return max(0, share - self._asked[member])
+
+    def _mints_fetched(self) -> int:
+        """Return how many mints the first source can be asked for within `SHARE_SECONDS`."""
+        source = self._engine.sources[0]
+        return source.batch_size * max(1, self._engine.upstreams[source.name].budget.requests_per_minute // 6)
 
     def _fetched(self, mint: Mint, asked_at: float, future: Future) -> None:
         """Tell how it ended, where the publisher has not said so already."""

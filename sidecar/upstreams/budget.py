@@ -69,8 +69,8 @@ class Budget:
         Where a part is less than one call in the window, the window is longer by so much.
         """
         self._share = 1 / members
-        slowest = max(window for _, window in self._windows())
-        self._shared_from = self._clock.monotonic() + (slowest * place / members if members > 1 else 0.0)
+        (_, burst), _ = self._windows()
+        self._shared_from = self._clock.monotonic() + burst * place / members
 
     def _windows(self) -> Iterator[tuple[int, float]]:
         minute = self.requests_per_minute

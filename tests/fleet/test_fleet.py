@@ -1,14 +1,17 @@
 """One refresh for all: what one member fetches is in every member's memory."""
 
 import asyncio
+import time
 
 import msgspec
 
 from sidecar.config.settings import TrackingSettings
 from sidecar.demo.tokens import address_of
 from sidecar.errors import NotPricedError
+from sidecar.fleet.keys import Keys
+from sidecar.fleet.store import NEWS_SECONDS
 from sidecar.service.service import PreCacheService
-from tests.fleet.members import QUIET, cap, fleet, is_warm, metric, role, until
+from tests.fleet.members import LEASE_SECONDS, QUIET, cap, fleet, is_warm, metric, role, until
 from tests.service.tokens import PRICED, plain_tokens
 
 
@@ -133,6 +136,67 @@ async def test_followers_have_the_leaders_trending_list() -> None:
         (follower,) = rig.followers
         await until(lambda: len(rig.leader.engine.tracker.tier("trending")) == 5)
         await until(lambda: follower.engine.tracker.tier("trending") == rig.leader.engine.tracker.tier("trending"))
+
+
+async def test_a_flood_of_unknown_mints_on_one_follower_leaves_the_others_their_share() -> None:
+    async with fleet() as rig:
+        await rig.formed(3)
+        flooded, other = rig.followers
+        flood = flooded.get_many(address_of(f"unknown {number}") for number in range(3000))
+        flooding = asyncio.create_task(flood)
+        await asyncio.sleep(0)
+        for mint in plain_tokens(rig.market, 3):
+            found = await other.get(mint)
+            assert found.price_usd > 0
+        codes = {error.code for error in (await flooding).errors.values()}
+        assert codes <= {"not_priced", "overloaded", "deadline_exceeded", "upstream_unavailable"}
+
+
+async def test_a_follower_whose_leader_does_not_answer_asks_for_itself() -> None:
+    async with fleet() as rig:
+        await rig.formed(2)
+        (follower,) = rig.followers
+        await stop_listening(rig.leader)
+        began = time.monotonic()
+        found = await follower.get(plain_tokens(rig.market, 1)[0])
+        assert found.price_usd > 0
+        assert 0.5 <= time.monotonic() - began < 1.5
+        assert metric(follower, "fleet_fallbacks_total") == 1.0
+
+
+async def stop_listening(member: PreCacheService) -> None:
+    """Let a leader be deaf: it still leads, but does not hear what is wanted."""
+    assert member._run is not None
+    assert member._run.fleet is not None
+    listening = member._run.fleet._listening
+
+    async def deaf(_: object) -> None:
+        await asyncio.sleep(60)
+
+    listening._hear = deaf  # type: ignore[assignment,method-assign] # alive and deaf
+    await asyncio.sleep(NEWS_SECONDS + 0.1)
+
+
+async def test_a_leader_that_stops_hands_over_at_once() -> None:
+    async with fleet() as rig:
+        await rig.formed(2)
+        leader, (follower,) = rig.leader, rig.followers
+        before = rig.market.total
+        await leader.stop()
+        rig.members.remove(leader)
+        assert await until(lambda: role(follower) == "leader") < LEASE_SECONDS
+        assert rig.market.total == before
+
+
+async def test_a_member_that_was_away_for_long_takes_everything_over_anew() -> None:
+    async with fleet() as rig:
+        await rig.formed(2)
+        (follower,) = rig.followers
+        for key in (Keys("mc-sidecar").changes,):
+            await rig.redis.command("DEL", key)
+        received = metric(follower, "fleet_values_received_total")
+        rig.leader.health.loops["popular"].wake()
+        await until(lambda: metric(follower, "fleet_values_received_total") >= received + len(PRICED))
 
 
 async def test_without_a_url_nothing_of_a_fleet_is_there() -> None:

@@ -45,6 +45,11 @@ class Process:
             body: dict[str, Any] = await response.json(content_type=None)
             return body
 
+    async def status(self) -> dict[str, Any]:
+        async with aiohttp.ClientSession() as session, session.get(f"{self._ops}/status") as response:
+            body: dict[str, Any] = await response.json(content_type=None)
+            return body
+
     async def metrics(self) -> str:
         async with aiohttp.ClientSession() as session, session.get(f"{self._ops}/metrics") as response:
             return await response.text()
