@@ -1,4 +1,4 @@
-# Any image with Python 3.11 or later, venv and pip. A digest belongs here only once somebody has resolved it.
+# Any image with Python 3.11 or later, venv and pip. A digest belongs here only once it has been resolved.
 ARG BASE_IMAGE=python:3.13.9-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build

@@ -184,7 +184,7 @@ def _handle_signals(stop: asyncio.Event, stack: AsyncExitStack) -> None:
 
 
 def _reload_on_hangup(service: "PreCacheService", stack: AsyncExitStack) -> None:
-    """SIGHUP reads the popular list again. Before the start it was just read, after the stop nobody needs it."""
+    """SIGHUP reads the popular list again. Before the start it was just read, after the stop it is not needed."""
     loop = asyncio.get_running_loop()
     under_way: set[asyncio.Task[bool]] = set()
 

@@ -83,7 +83,7 @@ python_of() {
     builder rm "$container" >/dev/null
 }
 
-# The build's own pip asks nobody: the wheels come from the host's, for this version of Python.
+# The build's own pip needs no network: the wheels come from the host's, for this version of Python.
 fetch_wheels() {
     local platform=()
     for glibc in manylinux2014 manylinux_2_17 manylinux_2_28; do platform+=(--platform "${glibc}_$(uname -m)"); done

@@ -46,7 +46,7 @@ How it was made, so that nothing looks better than it is:
   out.
 * The token is on the popular list, so it is refreshed every minute. 800 M of 1 000 M tokens circulate, the price
   is 0.05 USD, the market cap 40 M USD, and the pool holds 8 M USD.
-* *Off by* compares the market cap served with the true one of that moment. Until the next refresh nobody can know
+* *Off by* compares the market cap served with the true one of that moment. Until the next refresh nothing says
   that a price has moved: 59 s of each error are there in the best case, and `age_seconds` tells them.
 
 """
@@ -55,7 +55,7 @@ _IN_TURN_HEAD: Final = """## Each source in turn: off, slow, nonsense
 
 One hour of the popular list, with prices that move all the time and sources that differ by up to 0.3 %. Each fault
 lasts three minutes, two to recover follow. *Off* is a 503, *slow* an answer after 3 s, *nonsense* a thousand times
-the price (from the RPC, bytes that are no JSON). stSOL, which nobody prices, is left out. *Missing* counts the
+the price (from the RPC, bytes that are no JSON). stSOL, which no source prices, is left out. *Missing* counts the
 seconds in which a token had no figure. Every basis stays what it is, `circulating`, all the time.
 
 | minutes | source | fault | largest error | oldest figure | lowest confidence | prices from | missing |
@@ -71,7 +71,7 @@ that has one of these reasons:
 * **119 s at `high`**: two sources lag and confirm each other's old price. A majority that is wrong looks like one
   that is right.
 * **Minutes at `low`**: the preferred source, or the only one besides it, is stuck. The order of sources decides
-  the price, comparison only the confidence: `low` says that somebody contradicts.
+  the price, comparison only the confidence: `low` says that a source contradicts.
 * **A minute at `low`** after a rug pull: one answer without a trustworthy price is no proof, the second is.
 
 | scenario | at `high` | at `medium` | at `low` | largest error | served at |

@@ -31,7 +31,7 @@ def check_names(environ: Mapping[str, str], chosen: Path | None) -> None:
     """Raise SettingsError where a folder was mounted for a file that it does not hold: a key of another name.
 
     Without a word of it the sidecar would run on the settings and the list of its image. `chosen` is the
-    settings file that is read: where a flag names another one, nobody asks for those of the environment.
+    settings file that is read: where a flag names another one, those of the environment do not matter.
     """
     named = {variable: _paths(environ, variable) for variable in (CONFIG_VARIABLE, POPULAR_VARIABLE)}
     if chosen not in named[CONFIG_VARIABLE]:

@@ -1,4 +1,4 @@
-"""Keep secrets out of what people read: settings as shown, log lines, exception texts."""
+"""Keep secrets out of what is shown: settings as shown, log lines, exception texts."""
 
 import re
 from collections import deque
@@ -42,7 +42,7 @@ def masked(
 
 
 def is_secret_name(path: str) -> bool:
-    """Tell whether a dotted path ends in a name that holds a secret."""
+    """Return whether a dotted path ends in a name that holds a secret."""
     return "key" in path.rpartition(".")[2].lower()
 
 

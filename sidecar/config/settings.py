@@ -42,7 +42,7 @@ class ApiSettings(Section, frozen=True, kw_only=True):
     """The listener for the application."""
 
     host: HostName = "localhost"
-    """`localhost` is 127.0.0.1 and ::1, whichever exist: nobody outside the pod can ask."""
+    """`localhost` is 127.0.0.1 and ::1, whichever exist: out of reach from outside the pod."""
     port: Port = 8765
     """0: any free port. Not 8080: containers of a pod share one port space."""
     unix_socket: FilePath | None = None
@@ -103,7 +103,7 @@ class TrackingSettings(Section, frozen=True, kw_only=True):
     min_requests: Annotated[int, Meta(ge=1, le=1_000)] = 5
     """Requests within the window after which a token is kept warm."""
     trending_tokens: Annotated[int, Meta(ge=0, le=10_000)] = 50
-    """Trending tokens at most, on places nobody else needs."""
+    """Trending tokens at most, on places that are free."""
     window_seconds: Lifetime = 3600.0
     """How long a request counts."""
 
@@ -118,7 +118,7 @@ class CacheSettings(Section, frozen=True, kw_only=True):
     max_stale_seconds: Lifetime = 3600.0
     """When a stale value is no longer served."""
     negative_seconds: Interval = 60.0
-    """How long it is remembered that nobody prices a token."""
+    """How long it is remembered that no source prices a token."""
 
 
 class PricingSettings(Section, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ class Clock(Protocol):
         """Seconds that never go back; the zero means nothing."""
 
     def time(self) -> float:
-        """Seconds since the Unix epoch; may jump when somebody sets the clock."""
+        """Seconds since the Unix epoch; may jump when the clock is set."""
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds; at the next turn of the loop when not positive."""

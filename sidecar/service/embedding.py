@@ -32,7 +32,7 @@ async def start_precache_service(config: str | os.PathLike[str] | Settings | Non
     global _service  # noqa: PLW0603 - the one handle that this API is about
     if _service is None:
         _service = PreCacheService(_settings(config))
-    service = _service  # set before it has started: whoever comes meanwhile waits for the same one
+    service = _service  # set before it has started: a second call meanwhile waits for the same one
     await service.start()
     return service
 

@@ -113,7 +113,7 @@ class SnapshotManager:
         return decode(read(self._path, self.max_bytes))
 
     async def _set_aside(self) -> dict[str, str]:
-        """Keep what cannot be used for whoever wants to know why: the next save would overwrite it, or fail.
+        """Keep what cannot be used, so that the reason can be found: the next save would overwrite it, or fail.
 
         Returns where it is kept, or why it is not.
         """

@@ -81,7 +81,7 @@ class ClockRebase:
         return min(self._latest, then + self._shift)
 
     def wanted(self, demand: SavedDemand) -> Wanted:
-        """Return a demand whose seconds count from now."""
+        """Return a demand with its seconds counted from now."""
         requests = tuple((ago + self._pause, count) for ago, count in demand.requests)
         return Wanted(demand.mint, demand.place, requests)
 

@@ -1,4 +1,4 @@
-"""The stories that docs/simulated-hour.md tells: what may happen to a token, and to those who know its price."""
+"""The stories that docs/simulated-hour.md tells: what may happen to a token, and to the sources that price it."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -124,7 +124,7 @@ BAD_TICK: Final = Story(
 
 BAD_TICK_ALONE: Final = Story(
     title="A single bad tick, and a real jump, with one source",
-    about="Jupiter is the only source that is configured, so nobody can be asked: a jump is held for one refresh.",
+    about="Jupiter is the only source that there is: a jump is held for one refresh.",
     minutes=10,
     events={
         2: Event("Jupiter: 10 times the price", says("jupiter", PRICE * 10)),
@@ -258,7 +258,7 @@ SCALED: Final = Story(
 
 THIN: Final = Story(
     title="A thin token",
-    about="A pool of 3 000 USD: the price can be moved by anybody, and every source says the same.",
+    about="A pool of 3 000 USD: the price can be moved with little money, and every source says the same.",
     minutes=8,
     events={
         2: Event("the price triples", price(PRICE * 3)),
