@@ -1,5 +1,6 @@
 """The recipes of docs/kubernetes.md do what the page says."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -136,3 +137,8 @@ def test_links_of_every_alert_are_replaced() -> None:
         ("dashboard_url", "https://grafana.shop.example"),
         ("runbook_url", "https://git.shop.example/platform/mc-sidecar"),
     }
+
+
+def test_no_recipe_finds_a_container_by_its_place() -> None:
+    """The place is another one where an application has init containers of its own, or another component."""
+    assert re.findall(r"ontainers/\d.*", DOCUMENTATION) == []

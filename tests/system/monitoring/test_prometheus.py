@@ -87,6 +87,7 @@ def test_scrape_configuration_keeps_the_sidecar_alone_and_names_its_pod(running:
     assert [t["labels"]["pod"] for t in targets["activeTargets"]] == ["web-1"]
     labels = targets["activeTargets"][0]["labels"]
     assert (labels["job"], labels["namespace"], labels["container"]) == ("mc-sidecar", "shop", "mc-sidecar")
+    assert (labels["application"], labels["workload"]) == ("web", "ReplicaSet")
     assert len(targets["droppedTargets"]) == 1
 
 
