@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from sidecar.sources import listing
+
 PACKAGE: Final = Path(__file__).parents[1] / "sidecar"
 TREES: Final = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
@@ -15,13 +17,13 @@ TREES: Final = {
     )
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-SOURCES: Final = {f"sidecar.sources.{name}" for name in ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")}
+SOURCES: Final = {source.__module__ for source in listing.SOURCES}
 LAYERS: Final = [
     {"runtime", "errors"},
     {"models"},
+    {"sources"},
     {"metrics", "config", "client"},
-    {"upstreams", "runtime.logs"},
-    {"sources", "pricing"},
+    {"upstreams", "pricing", "runtime.logs"},
     {"cache"},
     {"refresh"},
     {"snapshot"},

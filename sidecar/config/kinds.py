@@ -1,11 +1,16 @@
 """The kinds of value that settings have: types, ranges, and what is allowed in words where those do not say it."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-PriceSource = Literal["jupiter", "dexscreener", "geckoterminal"]
-"""The sources that give prices and trending lists."""
+from sidecar.sources.listing import MARKETS
+
+if TYPE_CHECKING:
+    MarketName = str
+else:
+    MarketName = Literal[tuple(MARKETS)]
+    """The sources that give prices and trending lists."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 

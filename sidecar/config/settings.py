@@ -4,8 +4,9 @@ The text under an attribute gives its unit and the reason for its default. `file
 which of them contradict each other.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -20,15 +21,17 @@ from sidecar.config.kinds import (
     Lifetime,
     LogFormat,
     LogLevel,
+    MarketName,
     Namespace,
     Pause,
     Port,
-    PriceSource,
     RedisUrl,
     Usd,
 )
 from sidecar.config.popular import POPULAR, PopularToken
 from sidecar.config.redaction import masked
+from sidecar.sources.listing import SOURCES
+from sidecar.sources.source import Source
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,7 +127,7 @@ class CacheSettings(Section, frozen=True, kw_only=True):
 class PricingSettings(Section, frozen=True, kw_only=True):
     """Which price is believed."""
 
-    sources: Annotated[tuple[PriceSource, ...], Meta(min_length=1)] = ("jupiter", "dexscreener", "geckoterminal")
+    sources: Annotated[tuple[MarketName, ...], Meta(min_length=1)] = ("jupiter", "dexscreener", "geckoterminal")
     """In order of preference; a source that is left out is not asked for prices."""
     min_liquidity_usd: Usd = 100.0
     """USD. A pool with less is dead and its price refused."""
@@ -139,7 +142,7 @@ class PricingSettings(Section, frozen=True, kw_only=True):
 class TrendingSettings(Section, frozen=True, kw_only=True):
     """Where the trending tokens come from."""
 
-    sources: tuple[PriceSource, ...] = ("dexscreener", "jupiter", "geckoterminal")
+    sources: tuple[MarketName, ...] = ("dexscreener", "jupiter", "geckoterminal")
     """Their lists are interleaved by rank; an empty list switches trending off."""
 
 
@@ -154,23 +157,44 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     """For one call, from connect to the last byte."""
 
 
-class JupiterSettings(SourceSettings, frozen=True, kw_only=True):
-    """Jupiter: keyless without `api_key` and `api_key_file`."""
+class KeyedSourceSettings(SourceSettings, frozen=True, kw_only=True):
+    """An upstream that takes an API key: keyless without `api_key` and `api_key_file`."""
 
-    base_url: BaseUrl = "https://api.jup.ag"
     api_key: ApiKey | None = None
     """The key itself; an empty string is no key."""
     api_key_file: FilePath | None = None
     """A file that holds the key, read again when it changes; when it is missing, calls are keyless."""
 
 
-class SourcesSettings(Section, frozen=True, kw_only=True):
-    """The upstreams."""
+class _Sources(Section, frozen=True, kw_only=True):
+    """The upstreams: a section for each of `sources.listing`, with what the source says of itself."""
 
-    jupiter: JupiterSettings = JupiterSettings()
-    dexscreener: SourceSettings = SourceSettings(base_url="https://api.dexscreener.com")
-    geckoterminal: SourceSettings = SourceSettings(base_url="https://api.geckoterminal.com/api/v2")
-    solana_rpc: SourceSettings = SourceSettings(base_url="https://api.mainnet.solana.com", timeout_seconds=10.0)
+    if TYPE_CHECKING:
+
+        def __init__(self, **sources: SourceSettings) -> None: ...
+        def __getattr__(self, name: str) -> SourceSettings: ...
+
+    def items(self) -> Iterator[tuple[str, SourceSettings]]:
+        """Yield each source's name and settings."""
+        return ((name, getattr(self, name)) for name in self.__struct_fields__)
+
+    def keyed(self) -> Iterator[tuple[str, KeyedSourceSettings]]:
+        """Yield those that take a key."""
+        return ((name, source) for name, source in self.items() if isinstance(source, KeyedSourceSettings))
+
+
+def _defaults(source: type[Source]) -> SourceSettings:
+    kind = KeyedSourceSettings if source.key_header else SourceSettings
+    return kind(base_url=source.base_url, timeout_seconds=source.timeout_seconds)
+
+
+if TYPE_CHECKING:
+    SourcesSettings = _Sources
+else:
+    _fields = [(source.name, type(default := _defaults(source)), default) for source in SOURCES]
+    SourcesSettings = msgspec.defstruct(
+        "SourcesSettings", _fields, bases=(_Sources,), module=__name__, frozen=True, kw_only=True
+    )
 
 
 class FleetSettings(Section, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sidecar.config.redaction import MASK, is_secret_name, is_url_name, origin
-from sidecar.config.settings import Settings, SourcesSettings
+from sidecar.config.settings import Settings
 from sidecar.config.yaml_file import shown
 
 _MAX_SOCKET_PATH_BYTES: Final = 107
@@ -51,10 +51,9 @@ def _shown(settings: Settings, key: str) -> str:
 
 
 def _urls(settings: Settings) -> Iterator[Contradiction]:
-    for name in SourcesSettings.__struct_fields__:
-        key = f"sources.{name}.base_url"
-        if origin(attrgetter(key)(settings)) == MASK:
-            yield _contradiction(settings, key, "be an http or https URL with a host")
+    for name, source in settings.sources.items():
+        if origin(source.base_url) == MASK:
+            yield _contradiction(settings, f"sources.{name}.base_url", "be an http or https URL with a host")
     redis_url = settings.fleet.redis_url
     if redis_url is not None and not _names_redis(redis_url):
         yield _contradiction(
@@ -92,8 +91,7 @@ def is_loopback(host: str) -> bool:
 def _lifetimes(settings: Settings) -> Iterator[Contradiction]:
     refresh, cache = settings.refresh, settings.cache
     timeouts = {
-        f"sources.{name}.timeout_seconds": getattr(settings.sources, name).timeout_seconds
-        for name in SourcesSettings.__struct_fields__
+        f"sources.{name}.timeout_seconds": source.timeout_seconds for name, source in settings.sources.items()
     }
     slowest = max(timeouts, key=timeouts.__getitem__)
     for key in ("popular_seconds", "tracked_seconds"):
@@ -121,8 +119,7 @@ def _sources(settings: Settings) -> Iterator[Contradiction]:
         names = attrgetter(key)(settings)
         if len(set(names)) < len(names):
             yield _contradiction(settings, key, "name each source once")
-    jupiter = settings.sources.jupiter
-    if jupiter.api_key and jupiter.api_key_file:
-        yield _contradiction(
-            settings, "sources.jupiter.api_key", "be empty when {} is set", "sources.jupiter.api_key_file"
-        )
+    for name, source in settings.sources.keyed():
+        if source.api_key and source.api_key_file:
+            key = f"sources.{name}.api_key"
+            yield _contradiction(settings, key, "be empty when {} is set", f"{key}_file")

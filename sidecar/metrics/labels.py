@@ -3,6 +3,7 @@
 from typing import Final, Literal, get_args
 
 from sidecar import errors
+from sidecar.sources import listing
 
 LookupResult = Literal["hit", "stale", "miss", "not_priced", "invalid", "rejected", "error"]
 LoopName = Literal["popular", "tracked", "trending", "stats", "miss", "early"]
@@ -23,7 +24,7 @@ RefusalReason = Literal[
 ]
 Tier = Literal["popular", "requested", "trending"]
 
-SOURCES: Final = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
+SOURCES: Final = tuple(source.name for source in listing.SOURCES)
 OUTCOMES: Final = ("ok", *get_args(errors.Outcome))
 UNCERTAINTY_BUCKETS: Final = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
 AGE_BUCKETS: Final = (

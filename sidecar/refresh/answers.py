@@ -13,10 +13,8 @@ from sidecar.refresh.backoff import Shortfall
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.aio import yielding
 from sidecar.runtime.clock import Instant, now
-from sidecar.sources import PriceSource
+from sidecar.sources.source import MarketSource
 
-SOURCES_OF_TOTALS: Final = frozenset({"jupiter", "geckoterminal"})
-"""What can stand in for the chain; DexScreener gives no supply."""
 CIRCULATING_SECONDS: Final = 3600.0
 """How old a circulating supply may get before it is asked for on its own account."""
 CIRCULATING: Final = "circulating supply"
@@ -42,7 +40,7 @@ class Answers:
 
     # Asking
 
-    def select(self, source: PriceSource, wanted: Sequence[Mint], top_up: Sequence[Mint]) -> list[Mint]:
+    def select(self, source: MarketSource, wanted: Sequence[Mint], top_up: Sequence[Mint]) -> list[Mint]:
         """Return the mints to ask a source for, marked as asked; none when no call is worth it.
 
         A mint that the source fell short of lately takes a free place, and so does a top-up. Where there is no
@@ -61,25 +59,25 @@ class Answers:
         self.mark_asked(source, batch)
         return batch
 
-    def mark_asked(self, source: PriceSource, mints: Iterable[Mint]) -> None:
+    def mark_asked(self, source: MarketSource, mints: Iterable[Mint]) -> None:
         """Note that a source is being asked."""
         self._asked.update((source.name, mint) for mint in mints)
 
-    def was_asked(self, source: PriceSource, mint: Mint) -> bool:
+    def was_asked(self, source: MarketSource, mint: Mint) -> bool:
         """Return whether a source was asked for a mint in this batch, or need not be."""
         return (source.name, mint) in self._asked
 
-    def may_top_up(self, source: PriceSource, mint: Mint) -> bool:
+    def may_top_up(self, source: MarketSource, mint: Mint) -> bool:
         """Return whether asking a source for a mint could still bring something."""
         return not self.was_asked(source, mint) and not self._is_paused(source, mint)
 
-    def may_ask_after_all(self, source: PriceSource, mint: Mint) -> bool:
+    def may_ask_after_all(self, source: MarketSource, mint: Mint) -> bool:
         """Return whether a source was passed over for a mint that no other prices."""
         if self.was_asked(source, mint) or source.name in self.failures[mint]:
             return False
         return self.valuation(mint).kind in {"unpriced", "suspect"}
 
-    def select_for_circulating(self, source: PriceSource, mints: Iterable[Mint]) -> list[Mint]:
+    def select_for_circulating(self, source: MarketSource, mints: Iterable[Mint]) -> list[Mint]:
         """Return the mints whose circulating supply is unknown or old, noting that they are asked for."""
         lacking = [mint for mint in mints if self._lacks_circulating(mint) and not self.was_asked(source, mint)]
         for mint in lacking:
@@ -98,7 +96,7 @@ class Answers:
         state = self._context.token_states.get(mint)
         return state.comparison.compared.monotonic if state and state.comparison else -math.inf
 
-    def _is_paused(self, source: PriceSource, mint: Mint) -> bool:
+    def _is_paused(self, source: MarketSource, mint: Mint) -> bool:
         """Return whether not to ask for a mint alone; the source of the price being served is asked."""
         shortfall = self._context.backoff.shortfall(source.name, mint)
         if shortfall is None:
@@ -110,7 +108,7 @@ class Answers:
 
     # Recording
 
-    async def record(self, source: PriceSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
+    async def record(self, source: MarketSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
         """Record an answer. A mint that is missing from one with unreadable rows counts as failed."""
         unreadable = UpstreamError(source.name, "schema", "its row could not be read")
         self._context.chain_time.heard(answer.slot)
@@ -180,5 +178,5 @@ class Answers:
         """Return whether every source of total supplies has answered, and reading the chain did not fail."""
         answers = self.by_source[mint]
         return self.chain_failure is None and all(
-            source.name in answers for source in self._context.sources if source.name in SOURCES_OF_TOTALS
+            source.name in answers for source in self._context.sources if source.gives_totals
         )

@@ -19,7 +19,7 @@ from sidecar.refresh.context import RefreshContext
 from sidecar.refresh.publish import FetchResult, ResultPublisher
 from sidecar.runtime.aio import race, yielding
 from sidecar.runtime.clock import Clock
-from sidecar.sources import PriceSource
+from sidecar.sources.source import MarketSource
 
 FALLBACK_AFTER_SECONDS: Final = 0.8
 """How long a source may keep a look-up waiting before the next one is asked."""
@@ -95,7 +95,7 @@ class Batch:
         *,
         priority: Priority,
         loop: LoopName,
-        sources: Sequence[PriceSource],
+        sources: Sequence[MarketSource],
         not_asked: Iterable[UpstreamError] = (),
         top_up: Sequence[Mint] = (),
     ) -> None:
@@ -202,14 +202,14 @@ class Batch:
         since = self._context.clock.monotonic()
         await self._wait(self._ask_source(source, wanted, self._top_up), COMPARISON_WAIT_SECONDS, since)
 
-    def _ask_source(self, source: PriceSource, wanted: Sequence[Mint], top_up: Sequence[Mint]) -> Tasks:
+    def _ask_source(self, source: MarketSource, wanted: Sequence[Mint], top_up: Sequence[Mint]) -> Tasks:
         return self._send(source, self._answers.select(source, wanted, top_up))
 
-    def _send(self, source: PriceSource, mints: Sequence[Mint]) -> Tasks:
+    def _send(self, source: MarketSource, mints: Sequence[Mint]) -> Tasks:
         calls = [mints[start : start + source.batch_size] for start in range(0, len(mints), source.batch_size)]
         return [self._calls.begin(self._ask(source, call), call) for call in calls]
 
-    async def _ask(self, source: PriceSource, mints: Sequence[Mint]) -> None:
+    async def _ask(self, source: MarketSource, mints: Sequence[Mint]) -> None:
         expected = self._context.backoff.priced(source.name, mints)
         try:
             answer = await source.quotes(mints, self._priority, expected)

@@ -14,14 +14,14 @@ from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.supplies import SupplyReader, TokenStates
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock
-from sidecar.sources import PriceSource
+from sidecar.sources.source import MarketSource
 from sidecar.upstreams.upstream import Upstream
 
 
 class RefreshContext(Protocol):
     """The parts of the engine that a batch uses."""
 
-    sources: Sequence[PriceSource]
+    sources: Sequence[MarketSource]
     """In the order of `pricing.sources`."""
     upstreams: Mapping[str, Upstream]
     supplies: SupplyReader

@@ -25,7 +25,7 @@ from sidecar.refresh.batch import Batch
 from sidecar.refresh.context import RefreshContext
 from sidecar.refresh.publish import RETRY_AFTER_SECONDS, FetchResult, failure
 from sidecar.refresh.schedule import BATCH_MINTS
-from sidecar.sources import PriceSource
+from sidecar.sources.source import MarketSource
 
 GATHER_SECONDS: Final = 0.005
 """How long a miss waits for others to share its calls."""
@@ -197,7 +197,7 @@ class Refresher:
 
     # Batches
 
-    def _able(self, priority: Priority) -> tuple[list[PriceSource], list[NotAskedError]]:
+    def _able(self, priority: Priority) -> tuple[list[MarketSource], list[NotAskedError]]:
         """Return the sources that a batch can ask now, in order, and why it cannot ask the others."""
         refusals = {source: upstream.refusal(priority) for source, upstream in self._upstreams.items()}
         able = [source for source, refusal in refusals.items() if refusal is None]
@@ -242,7 +242,7 @@ class Refresher:
     def _start(
         self,
         results: Mapping[Mint, Future],
-        sources: Sequence[PriceSource],
+        sources: Sequence[MarketSource],
         refusals: Sequence[NotAskedError],
         *,
         priority: Priority,

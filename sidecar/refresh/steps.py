@@ -12,7 +12,7 @@ from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
-from sidecar.sources import TrendingSource
+from sidecar.sources.source import MarketSource
 
 STABLECOINS: Final = frozenset(
     {
@@ -39,7 +39,7 @@ class Steps:
         tracker: Tracker,
         schedule: Schedule,
         refresher: Refresher,
-        trending: Sequence[TrendingSource],
+        trending: Sequence[MarketSource],
         tracked_changed: Callable[[], None],
         statistics: Callable[[], Mapping[str, Any]],
     ) -> None:
@@ -78,7 +78,7 @@ class Steps:
         self._tracked_changed()
         return True
 
-    async def _list_of(self, source: TrendingSource) -> bool:
+    async def _list_of(self, source: MarketSource) -> bool:
         try:
             answer = await source.trending(Priority.TRACKED)
         except UpstreamError:

@@ -14,7 +14,7 @@ from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.chain_time import ChainTime
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock, Instant, now
-from sidecar.sources import SupplySource
+from sidecar.sources.solana_rpc import SolanaRpc
 from sidecar.upstreams.upstream import Upstream
 
 TokenStates = PinnedCache[TokenState]
@@ -32,7 +32,7 @@ class SupplyReader:
     def __init__(
         self,
         *,
-        source: SupplySource,
+        source: SolanaRpc,
         upstream: Upstream,
         token_states: TokenStates,
         tracker: Tracker,

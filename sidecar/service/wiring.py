@@ -1,6 +1,6 @@
 """Puts the refresh engine together from the settings: upstreams, sources, memory, tracker, refresher."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -9,7 +9,7 @@ import aiohttp
 from sidecar.cache.cache import MarketCapCache, PinnedCache
 from sidecar.cache.publisher import Publisher
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import Settings, SourceSettings
+from sidecar.config.settings import KeyedSourceSettings, Settings, SourceSettings
 from sidecar.metrics.labels import EvictionReason
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint
@@ -25,21 +25,16 @@ from sidecar.refresh.supplies import SupplyReader
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock
 from sidecar.snapshot.memory import Memory
-from sidecar.sources import PriceSource, TrendingSource
-from sidecar.sources.dexscreener import DexScreener
-from sidecar.sources.geckoterminal import GeckoTerminal
-from sidecar.sources.jupiter import Jupiter
+from sidecar.sources.listing import BY_NAME, MARKETS
 from sidecar.sources.solana_rpc import SolanaRpc
-from sidecar.upstreams.api_keys import JupiterKey, effective_rpm
+from sidecar.sources.source import MarketSource, Source
+from sidecar.upstreams.api_keys import ApiKey, effective_rpm
 from sidecar.upstreams.budget import Budget, ConcurrencyLimit
 from sidecar.upstreams.connector import BoundedConnector
 from sidecar.upstreams.upstream import Upstream
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than the popular interval, so that its calls find an open connection."""
-
-Market = Jupiter | DexScreener | GeckoTerminal
-"""A source of both prices and a trending list."""
 
 
 class Engine:
@@ -57,14 +52,14 @@ class Engine:
         self._session = _session(refresh.max_concurrent)
         self._slots = ConcurrencyLimit(refresh.max_concurrent)
         self.upstreams: Mapping[str, Upstream] = {
-            name: self._upstream(name) for name in settings.sources.__struct_fields__
+            name: self._upstream(BY_NAME[name], source) for name, source in settings.sources.items()
         }
-        self.markets: dict[str, Market] = {
-            "jupiter": Jupiter(self.upstreams["jupiter"]),
-            "dexscreener": DexScreener(self.upstreams["dexscreener"]),
-            "geckoterminal": GeckoTerminal(self.upstreams["geckoterminal"]),
+        self.policy = _policy(settings)
+        least = self.policy.min_liquidity_usd
+        self.markets: dict[str, MarketSource] = {
+            name: market(self.upstreams[name], min_liquidity_usd=least) for name, market in MARKETS.items()
         }
-        self.sources: Sequence[PriceSource] = [self.markets[name] for name in settings.pricing.sources]
+        self.sources: Sequence[MarketSource] = [self.markets[name] for name in settings.pricing.sources]
         self.tracker = Tracker(
             (token.mint for token in settings.popular),
             max_tokens=tracking.max_tokens,
@@ -91,7 +86,6 @@ class Engine:
         self.schedule = Schedule(refresh.tracked_seconds, clock)
         self.publisher = Publisher(self.cache)
         self.symbols = {token.mint: token.symbol for token in settings.popular}
-        self.policy = _policy(settings)
         self.backoff = OmissionBackoff(
             first_seconds=cache.negative_seconds, max_entries=cache.max_entries, clock=clock
         )
@@ -114,7 +108,7 @@ class Engine:
         self.tracked_changed()
 
     @property
-    def trending(self) -> list[TrendingSource]:
+    def trending(self) -> list[MarketSource]:
         """The sources of the trending list, in the order of the settings."""
         return [self.markets[name] for name in self.settings.trending.sources]
 
@@ -155,25 +149,33 @@ class Engine:
     def _evicted(self, reason: EvictionReason) -> None:
         self.metrics.cache_evictions.labels(reason).inc()
 
-    def _upstream(self, name: str) -> Upstream:
-        source: SourceSettings = getattr(self.settings.sources, name)
-        jupiter = self.settings.sources.jupiter
-        has_key = name == "jupiter" and bool(jupiter.api_key)
-        rpm, share = effective_rpm(name, source, has_key=has_key), self.settings.refresh.early_share
-        budget = Budget(rpm, self.clock, early_share=share)
-        key = JupiterKey(jupiter, budget=budget, clock=self.clock, learn=self._redactor.learn)
+    def _upstream(self, source: type[Source], settings: SourceSettings) -> Upstream:
+        budget = Budget(
+            effective_rpm(source, settings, has_key=False),
+            self.clock,
+            early_share=self.settings.refresh.early_share,
+        )
         return Upstream(
-            name,
-            base_url=source.base_url,
-            timeout_seconds=source.timeout_seconds,
+            source.name,
+            base_url=settings.base_url,
+            timeout_seconds=settings.timeout_seconds,
             budget=budget,
             slots=self._slots,
             session=self._session,
             clock=self.clock,
             metrics=self.metrics,
             redact=self._redactor.redact,
-            credentials=key.headers if name == "jupiter" else dict,
+            credentials=self._credentials(source, settings, budget),
         )
+
+    def _credentials(
+        self, source: type[Source], settings: SourceSettings, budget: Budget
+    ) -> Callable[[], Mapping[str, str]]:
+        """Return what gives the headers with the API key; a key by value sets the budget at once."""
+        if not isinstance(settings, KeyedSourceSettings):
+            return dict
+        budget.set_requests_per_minute(effective_rpm(source, settings, has_key=bool(settings.api_key)))
+        return ApiKey(source, settings, budget=budget, clock=self.clock, learn=self._redactor.learn).headers
 
 
 def _session(max_concurrent: int) -> aiohttp.ClientSession:

@@ -15,13 +15,11 @@ from msgspec.json import Decoder
 from sidecar.models import TRUSTED_QUOTE_MINTS, Mint, Parsed, Priority, Quote
 from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
-from sidecar.upstreams.upstream import Upstream
+from sidecar.sources.source import MarketSource
 
 NAME: Final = "dexscreener"
 _CHAIN: Final = "solana"
 _EXACT: Final = Context(prec=80)
-_DEAD_BELOW_USD: Final = 100
-"""USD in a pool under which its price is only what somebody left behind: the default floor of liquidity."""
 
 
 class _Base(msgspec.Struct):
@@ -78,29 +76,33 @@ _FIGURE: Final[Decoder[Decimal | None]] = Decoder(Decimal | None)
 _BOOST: Final = Decoder(_Boost)
 
 
-class DexScreener:
+class DexScreener(MarketSource):
     """Prices by `/tokens/v1/solana`, fashion by the boosts: it has no list of trending tokens."""
 
-    name: Final = NAME
-    batch_size: Final = 30
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    name = NAME
+    base_url = "https://api.dexscreener.com"
+    requests_per_minute = 300
+    batch_size = 30
+    gives_totals = False
 
     async def quotes(
         self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
     ) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 30 mints. Raises UpstreamError."""
-        parse = wire.expecting(expected, partial(parse_quotes, frozenset(mints)))
-        return await self._upstream.get(f"/tokens/v1/{_CHAIN}/{','.join(mints)}", {}, parse, priority)
+        parse = wire.expecting(
+            expected, partial(parse_quotes, frozenset(mints), dead_below_usd=self._min_liquidity_usd)
+        )
+        return await self._api.get(f"/tokens/v1/{_CHAIN}/{','.join(mints)}", {}, parse, priority)
 
     async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return the Solana tokens with the most boosts, first rank first. Raises UpstreamError."""
-        return await self._upstream.get("/token-boosts/top/v1", {}, parse_boosts, priority)
+        return await self._api.get("/token-boosts/top/v1", {}, parse_boosts, priority)
 
 
-def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:
-    """Read one quote per wanted mint, from the best of its pairs.
+def parse_quotes(
+    wanted: Collection[Mint], body: bytes, received: Instant, *, dead_below_usd: Decimal = Decimal(100)
+) -> Parsed[dict[Mint, Quote]]:
+    """Read one quote per wanted mint, from the best of its pairs; those with less USD in the pool come last.
 
     Raises SchemaError when the answer is neither a list of pairs nor the legacy object.
     """
@@ -108,7 +110,8 @@ def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Pa
     raws = answer.pairs or [] if isinstance(answer, _Legacy) else answer
     rows = wire.read_rows(raws, _PAIR, partial(_quotes, wanted, received))
     # The sort is stable: of equally good pairs the one listed first stays first.
-    quotes = sorted((quote for pair in rows.value for quote in pair), key=_rank, reverse=True)
+    rank = partial(_rank, dead_below_usd)
+    quotes = sorted((quote for pair in rows.value for quote in pair), key=rank, reverse=True)
     return Parsed(wire.first_of_each(quotes, lambda quote: quote.mint), rows.unreadable)
 
 
@@ -180,8 +183,8 @@ def _quote_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Ite
         )
 
 
-def _rank(quote: Quote) -> tuple[bool, bool, bool, bool, Decimal]:
+def _rank(dead_below_usd: Decimal, quote: Quote) -> tuple[bool, bool, bool, bool, Decimal]:
     """Order a mint's quotes: its own pair, with a price, in a pool not known to be dead, trusted, the deepest."""
     depth = Decimal(-1) if quote.liquidity_usd is None else quote.liquidity_usd
-    alive = not 0 <= depth < _DEAD_BELOW_USD
+    alive = not 0 <= depth < dead_below_usd
     return not quote.quote_side, quote.price_usd is not None, alive, quote.trusted, depth

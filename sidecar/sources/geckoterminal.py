@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from sidecar.models import TRUSTED_QUOTE_MINTS, WRAPPED_SOL, Mint, Parsed, Priority, Quote
 from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
-from sidecar.upstreams.upstream import Upstream
+from sidecar.sources.source import MarketSource
 
 NAME: Final = "geckoterminal"
 _ID_PREFIX: Final = "solana_"
@@ -108,14 +108,14 @@ _DAY: Final = Decoder(_Day)
 _TRENDING_POOL: Final = Decoder(_TrendingPool)
 
 
-class GeckoTerminal:
+class GeckoTerminal(MarketSource):
     """Prices by `tokens/multi`, fashion by `trending_pools`; the base URL holds the API version."""
 
-    name: Final = NAME
-    batch_size: Final = 30
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    name = NAME
+    base_url = "https://api.geckoterminal.com/api/v2"
+    requests_per_minute = 30
+    batch_size = 30
+    gives_totals = True
 
     async def quotes(
         self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
@@ -123,13 +123,13 @@ class GeckoTerminal:
         """Ask for at most 30 mints. Raises UpstreamError."""
         path = f"/networks/solana/tokens/multi/{','.join(mints)}"
         parse = wire.expecting(expected, partial(parse_quotes, frozenset(mints)))
-        return await self._upstream.get(path, {"include": "top_pools"}, parse, priority, {"Accept": _ACCEPT})
+        return await self._api.get(path, {"include": "top_pools"}, parse, priority, {"Accept": _ACCEPT})
 
     async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return the base tokens of the pools trending over the last hour. Raises UpstreamError."""
         params = {"duration": "1h", "page": "1"}
         path = "/networks/solana/trending_pools"
-        return await self._upstream.get(path, params, parse_trending, priority, {"Accept": _ACCEPT})
+        return await self._api.get(path, params, parse_trending, priority, {"Accept": _ACCEPT})
 
 
 def parse_quotes(wanted: Collection[Mint], body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:

@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 from sidecar.models import Mint, Parsed, Priority, Quote
 from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
-from sidecar.upstreams.upstream import Upstream
+from sidecar.sources.source import MarketSource
 
 NAME: Final = "jupiter"
 _TRENDING_ROWS: Final = "100"
@@ -56,25 +56,27 @@ _DAY: Final = Decoder(_Day)
 _YES: Final = Decoder(bool)
 
 
-class Jupiter:
+class Jupiter(MarketSource):
     """Prices by `/tokens/v2/search`, fashion by `/tokens/v2/toptrending`."""
 
-    name: Final = NAME
-    batch_size: Final = 100
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    name = NAME
+    base_url = "https://api.jup.ag"
+    requests_per_minute = 30
+    key_header = "x-api-key"
+    keyed_requests_per_minute = 60
+    batch_size = 100
+    gives_totals = True
 
     async def quotes(
         self, mints: Sequence[Mint], priority: Priority, expected: Collection[Mint] = ()
     ) -> Parsed[dict[Mint, Quote]]:
         """Ask for at most 100 mints; the 101st would be dropped without a word. Raises UpstreamError."""
         parse = wire.expecting(expected, partial(parse_quotes, frozenset(mints)))
-        return await self._upstream.get("/tokens/v2/search", {"query": ",".join(mints)}, parse, priority)
+        return await self._api.get("/tokens/v2/search", {"query": ",".join(mints)}, parse, priority)
 
     async def trending(self, priority: Priority) -> Parsed[list[Mint]]:
         """Return the tokens trending over the last hour, first rank first. Raises UpstreamError."""
-        return await self._upstream.get(
+        return await self._api.get(
             "/tokens/v2/toptrending/1h", {"limit": _TRENDING_ROWS}, parse_trending, priority
         )
 

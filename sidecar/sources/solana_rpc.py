@@ -15,7 +15,7 @@ from sidecar.models import ChainSupply, Mint, Parsed, Priority
 from sidecar.runtime.clock import Instant
 from sidecar.sources import wire
 from sidecar.sources.mint_account import read_supply
-from sidecar.upstreams.upstream import Upstream
+from sidecar.sources.source import Source
 
 NAME: Final = "solana_rpc"
 _SOL_DECIMALS: Final = 9
@@ -74,25 +74,34 @@ _SUPPLY: Final = Decoder(_Supply)
 _CONTEXT: Final = Decoder(_Context)
 
 
-class SolanaRpc:
+class SolanaRpc(Source):
     """Supplies by `getMultipleAccounts` and `getSupply`, at commitment finalized."""
 
-    name: Final = NAME
+    name = NAME
+    base_url = "https://api.mainnet.solana.com"
+    requests_per_minute = 240
+    """The public node allows 40 of one method in 10 s."""
+    timeout_seconds = 10.0
     supply_batch_size: Final = 100
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    """How many mints one call may ask for."""
 
     async def supplies(self, mints: Sequence[Mint], priority: Priority) -> Parsed[dict[Mint, ChainSupply | None]]:
-        """Read at most 100 mints; None is an account that is no mint. Raises UpstreamError."""
+        """Read the supplies of between 1 and `supply_batch_size` mints in one call.
+
+        None: the chain answered, and it is no mint. A mint that is missing could not be read.
+        Raises UpstreamError.
+        """
         # Whole accounts: a dataSlice would cut off the extensions, where the UI multiplier lives.
         request = _request("getMultipleAccounts", list(mints), {"encoding": "base64", "commitment": "finalized"})
-        return await self._upstream.post(request, partial(parse_supplies, mints), priority)
+        return await self._api.post(request, partial(parse_supplies, mints), priority)
 
     async def sol_supply(self, priority: Priority) -> Parsed[ChainSupply]:
-        """Read SOL's supply; a heavy scan for the node, so ask rarely. Raises UpstreamError."""
+        """Read SOL's supply, which wrapped SOL's mint does not tell; a heavy scan for the node: ask rarely.
+
+        Raises UpstreamError.
+        """
         request = _request("getSupply", {"commitment": "finalized", "excludeNonCirculatingAccountsList": True})
-        return await self._upstream.post(request, parse_sol_supply, priority)
+        return await self._api.post(request, parse_sol_supply, priority)
 
 
 def parse_supplies(

@@ -1,32 +1,35 @@
-"""Jupiter's API key: by value, or from a file that may come, change and go while the sidecar runs."""
+"""An upstream's API key: by value, or from a file that may come, change and go while the sidecar runs."""
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sidecar.config.settings import JupiterSettings, SourceSettings
+from sidecar.config.settings import KeyedSourceSettings, SourceSettings
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.disk import read_regular
+from sidecar.sources.source import Source
 from sidecar.upstreams.budget import Budget
 
 REREAD_SECONDS: Final = 10.0
 MAX_KEY_FILE_BYTES: Final = 4_096
 
-_DEFAULT_RPM: Final = {"jupiter": 30, "dexscreener": 300, "geckoterminal": 30, "solana_rpc": 240}
-"""Requests a minute without a key. The public Solana node allows 40 of one method in 10 s."""
-_KEYED_RPM: Final = {"jupiter": 60}
-"""Requests a minute of the free keyed tier."""
-
 log = logging.getLogger(__name__)
 
 
-class JupiterKey:
+class ApiKey:
     """The header that carries the key, none without one; the budget follows the tier that the key opens."""
 
     def __init__(
-        self, settings: JupiterSettings, *, budget: Budget, clock: Clock, learn: Callable[[str], None]
+        self,
+        source: type[Source],
+        settings: KeyedSourceSettings,
+        *,
+        budget: Budget,
+        clock: Clock,
+        learn: Callable[[str], None],
     ) -> None:
+        self._source = source
         self._settings = settings
         self._budget = budget
         self._clock = clock
@@ -41,24 +44,25 @@ class JupiterKey:
         if self._settings.api_key_file and now >= self._next_read:
             self._next_read = now + REREAD_SECONDS
             self._take(read_key_file(self._settings.api_key_file))
-        return {"x-api-key": self._key} if self._key else {}
+        return {self._source.key_header: self._key} if self._key and self._source.key_header else {}
 
     def _take(self, key: str | None) -> None:
         if key is None and not self._warned:
             self._warned = True
-            log.warning("no key in the key file: asking without one", extra={"source": "jupiter"})
+            log.warning("no key in the key file: asking without one", extra={"source": self._source.name})
         if key is not None:
             self._learn(key)
         self._key = key
-        rpm = effective_rpm("jupiter", self._settings, has_key=key is not None)
+        rpm = effective_rpm(self._source, self._settings, has_key=key is not None)
         self._budget.set_requests_per_minute(rpm)
 
 
-def effective_rpm(name: str, source: SourceSettings, *, has_key: bool) -> int:
+def effective_rpm(source: type[Source], settings: SourceSettings, *, has_key: bool) -> int:
     """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
-    if source.requests_per_minute is not None:
-        return source.requests_per_minute
-    return _KEYED_RPM.get(name, _DEFAULT_RPM[name]) if has_key else _DEFAULT_RPM[name]
+    if settings.requests_per_minute is not None:
+        return settings.requests_per_minute
+    keyed = source.keyed_requests_per_minute if has_key else None
+    return keyed or source.requests_per_minute
 
 
 def read_key_file(path: str | Path) -> str | None:

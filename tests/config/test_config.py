@@ -6,13 +6,15 @@ from sidecar.config.file import load_settings
 from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import (
     FleetSettings,
-    JupiterSettings,
+    KeyedSourceSettings,
     Settings,
     SourceSettings,
     SourcesSettings,
     redacted,
 )
 from sidecar.config.validation import contradictions, is_loopback
+from sidecar.sources.jupiter import Jupiter
+from sidecar.sources.listing import BY_NAME
 from sidecar.upstreams.api_keys import effective_rpm, read_key_file
 
 
@@ -27,13 +29,18 @@ def test_the_defaults_contradict_nothing() -> None:
 def test_without_a_figure_the_free_tier_sets_the_budget(name: str, without_key: int, with_key: int) -> None:
     source = getattr(Settings().sources, name)
 
-    assert effective_rpm(name, source, has_key=False) == without_key
-    assert effective_rpm(name, source, has_key=True) == with_key
+    assert effective_rpm(BY_NAME[name], source, has_key=False) == without_key
+    assert effective_rpm(BY_NAME[name], source, has_key=True) == with_key
 
 
 @pytest.mark.parametrize("has_key", [False, True])
 def test_an_explicit_budget_wins_over_the_tier(*, has_key: bool) -> None:
-    assert effective_rpm("jupiter", JupiterSettings(requests_per_minute=7), has_key=has_key) == 7
+    assert (
+        effective_rpm(
+            Jupiter, KeyedSourceSettings(base_url="https://api.jup.ag", requests_per_minute=7), has_key=has_key
+        )
+        == 7
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,12 +104,14 @@ def test_what_only_looks_like_a_contradiction_is_allowed(tmp_path: Path, text: s
 
 
 def with_sources(**sources: SourceSettings) -> Settings:
-    return Settings(sources=SourcesSettings(**sources))  # type: ignore[arg-type] # the names are the test's
+    return Settings(sources=SourcesSettings(**sources))
 
 
 PAID = with_sources(
-    jupiter=JupiterSettings(
-        base_url="https://proxy.example:8443/jup", api_key="jup-key-1", api_key_file="/etc/jup"
+    jupiter=KeyedSourceSettings(
+        base_url="https://proxy.example:8443/jup",
+        api_key="jup-key-1",
+        api_key_file="/etc/jup",
     ),
     solana_rpc=SourceSettings(
         base_url="https://user:pass-word@rpc.example/v2/abcdef0123456789abcdef?token=t0ken&x=1"

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from sidecar.config.settings import JupiterSettings, Settings, SourceSettings, SourcesSettings, TrackingSettings
+from sidecar.config.settings import (
+    KeyedSourceSettings,
+    Settings,
+    SourceSettings,
+    SourcesSettings,
+    TrackingSettings,
+)
 from sidecar.demo import Fault, Source
 from sidecar.errors import (
     DeadlineExceededError,
@@ -221,7 +227,11 @@ async def test_a_price_without_any_supply_is_no_answer_while_the_chain_cannot_be
 
 async def test_without_budget_a_miss_is_refused_at_once() -> None:
     one = SourceSettings(base_url="http://set.by.the.rig", requests_per_minute=1)
-    sources = SourcesSettings(jupiter=JupiterSettings(requests_per_minute=1), dexscreener=one, geckoterminal=one)
+    sources = SourcesSettings(
+        jupiter=KeyedSourceSettings(base_url="https://api.jup.ag", requests_per_minute=1),
+        dexscreener=one,
+        geckoterminal=one,
+    )
     async with running(Settings(sources=sources, tracking=TrackingSettings(trending_tokens=0))) as rig:
         await rig.run_for(1)
         assert [rig.market.calls[source] for source in PRICE_SOURCES] == [1, 1, 1]

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.config.kinds import PriceSource
 from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
@@ -189,7 +188,7 @@ async def test_a_price_without_a_supply_is_a_failure_while_a_source_that_could_t
 
 @pytest.mark.parametrize("order", [("dexscreener", "geckoterminal", "jupiter"), ("dexscreener", "jupiter")])
 async def test_what_circulates_is_asked_for_wherever_jupiter_stands_and_seldom(
-    order: tuple[PriceSource, ...],
+    order: tuple[str, ...],
 ) -> None:
     settings = Settings(tracking=TrackingSettings(trending_tokens=0), pricing=PricingSettings(sources=order))
     async with running(settings, prepare=jup_stands_still) as rig:

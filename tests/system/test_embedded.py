@@ -6,11 +6,11 @@ import sys
 APPLICATION = """
 import asyncio
 from sidecar import Settings, McSidecarError, start_precache_service, stop_precache_service
-from sidecar.config.settings import JupiterSettings, SourceSettings, SourcesSettings
+from sidecar.config.settings import KeyedSourceSettings, SourceSettings, SourcesSettings
 
 closed = SourceSettings(base_url="http://127.0.0.1:1/hidden-path")
 sources = SourcesSettings(
-    jupiter=JupiterSettings(base_url=closed.base_url),
+    jupiter=KeyedSourceSettings(base_url="https://api.jup.ag", base_url=closed.base_url),
     dexscreener=closed, geckoterminal=closed, solana_rpc=closed,
 )
 

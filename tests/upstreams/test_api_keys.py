@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config.settings import JupiterSettings
-from sidecar.upstreams.api_keys import JupiterKey
+from sidecar.config.settings import KeyedSourceSettings
+from sidecar.sources.jupiter import Jupiter
+from sidecar.upstreams.api_keys import ApiKey
 from sidecar.upstreams.budget import Budget
 from tests.clock import FakeClock
 
@@ -13,11 +14,11 @@ from tests.clock import FakeClock
 class Keyed:
     """A key, the clock and the budget it works with, and the secrets it told."""
 
-    def __init__(self, settings: JupiterSettings) -> None:
+    def __init__(self, settings: KeyedSourceSettings) -> None:
         self.clock = FakeClock()
         self.budget = Budget(30, self.clock)
         self.learnt: list[str] = []
-        self.key = JupiterKey(settings, budget=self.budget, clock=self.clock, learn=self.learnt.append)
+        self.key = ApiKey(Jupiter, settings, budget=self.budget, clock=self.clock, learn=self.learnt.append)
 
     def explanation(self) -> tuple[dict[str, str], int]:
         return self.key.headers(), self.budget.requests_per_minute
@@ -27,21 +28,23 @@ KEYLESS: tuple[dict[str, str], int] = ({}, 30)
 
 
 def test_without_a_key_no_header_is_sent() -> None:
-    assert Keyed(JupiterSettings()).explanation() == KEYLESS
+    assert Keyed(KeyedSourceSettings(base_url="https://api.jup.ag")).explanation() == KEYLESS
 
 
 def test_an_empty_string_is_no_key() -> None:
-    assert Keyed(JupiterSettings(api_key="")).explanation() == KEYLESS
+    assert Keyed(KeyedSourceSettings(base_url="https://api.jup.ag", api_key="")).explanation() == KEYLESS
 
 
 def test_a_key_by_value_is_sent() -> None:
-    assert Keyed(JupiterSettings(api_key="k-1234")).key.headers() == {"x-api-key": "k-1234"}
+    assert Keyed(KeyedSourceSettings(base_url="https://api.jup.ag", api_key="k-1234")).key.headers() == {
+        "x-api-key": "k-1234"
+    }
 
 
 def test_a_key_file_opens_the_free_tier_and_its_content_becomes_a_secret(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("k-1234\n")
-    keyed = Keyed(JupiterSettings(api_key_file=str(path)))
+    keyed = Keyed(KeyedSourceSettings(base_url="https://api.jup.ag", api_key_file=str(path)))
     assert keyed.explanation() == ({"x-api-key": "k-1234"}, 60)
     assert keyed.learnt == ["k-1234"]
 
@@ -49,7 +52,7 @@ def test_a_key_file_opens_the_free_tier_and_its_content_becomes_a_secret(tmp_pat
 def test_a_key_file_is_read_again_after_ten_seconds(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("k-1")
-    keyed = Keyed(JupiterSettings(api_key_file=str(path)))
+    keyed = Keyed(KeyedSourceSettings(base_url="https://api.jup.ag", api_key_file=str(path)))
     keyed.explanation()
     path.write_text("k-2")
     keyed.clock.advance(9.9)
@@ -65,7 +68,7 @@ def test_a_missing_key_file_means_keyless_with_one_warning_until_it_comes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "key"
-    keyed = Keyed(JupiterSettings(api_key_file=str(path)))
+    keyed = Keyed(KeyedSourceSettings(base_url="https://api.jup.ag", api_key_file=str(path)))
     for _ in range(3):
         assert keyed.explanation() == KEYLESS
         keyed.clock.advance(10)
@@ -78,5 +81,7 @@ def test_a_missing_key_file_means_keyless_with_one_warning_until_it_comes(
 def test_an_explicit_number_of_requests_wins(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("k-1")
-    keyed = Keyed(JupiterSettings(api_key_file=str(path), requests_per_minute=7))
+    keyed = Keyed(
+        KeyedSourceSettings(base_url="https://api.jup.ag", api_key_file=str(path), requests_per_minute=7)
+    )
     assert keyed.explanation() == ({"x-api-key": "k-1"}, 7)

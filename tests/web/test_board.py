@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.cache.cache import Entry
 from sidecar.client.events import EventParser, RawEvent
-from sidecar.config.settings import JupiterSettings, SourcesSettings
+from sidecar.config.settings import KeyedSourceSettings, SourcesSettings
 from sidecar.models import Mint
 from sidecar.web.board import Viewer
 from tests.web.serving import JUP, SETTINGS, SOL, STSOL, TIMEOUT_SECONDS, Site, serving
@@ -179,7 +179,9 @@ async def test_head_opens_nothing(site: Site, path: str) -> None:
 
 
 async def test_nothing_shown_is_secret() -> None:
-    sources = SourcesSettings(jupiter=JupiterSettings(api_key="s3cr3t-0123456789"))
+    sources = SourcesSettings(
+        jupiter=KeyedSourceSettings(base_url="https://api.jup.ag", api_key="s3cr3t-0123456789")
+    )
     async with serving(msgspec.structs.replace(SETTINGS, sources=sources)) as site:
         bodies = [(await site.ops(path)).body for path in ("/", "/status")]
         async with seeing(site) as seen:

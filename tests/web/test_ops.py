@@ -11,7 +11,7 @@ from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import (
     CacheSettings,
     FileSettings,
-    JupiterSettings,
+    KeyedSourceSettings,
     Settings,
     SourceSettings,
     SourcesSettings,
@@ -107,8 +107,9 @@ def secretive() -> Settings:
     """Return settings with a secret in every place that may hold one; nothing answers at these URLs."""
     closed = "http://user-seven:password-eight@127.0.0.1:9"
     sources = SourcesSettings(
-        jupiter=JupiterSettings(
-            base_url=f"{closed}/path-secret-one?token=query-secret-two", api_key="key-secret-three"
+        jupiter=KeyedSourceSettings(
+            base_url=f"{closed}/path-secret-one?token=query-secret-two",
+            api_key="key-secret-three",
         ),
         dexscreener=SourceSettings(base_url="http://127.0.0.1:9/path-secret-four"),
         geckoterminal=SourceSettings(base_url="http://127.0.0.1:9/?k=query-secret-five"),
