@@ -4,9 +4,10 @@ import math
 
 import pytest
 
+from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.models import MarketCap
 from tests.running import Rig, running
-from tests.service.tokens import BONK, PRICED
+from tests.service.tokens import BONK, PRICED, STSOL, plain_tokens
 from tests.stories.stage import longest_intervals
 
 STEP = 0.01
@@ -73,3 +74,23 @@ async def test_what_is_served_is_counted_by_its_uncertainty_and_summed_up_for_fi
         assert recent.value(0.95) == pytest.approx(served[-1], rel=0.25)
         await rig.run_for(320)
         assert recent.value(0.5) is None
+
+
+async def test_of_the_demo_markets_tokens_the_shares_within_one_and_two_are_what_the_design_says() -> None:
+    ratios = []
+    settings = Settings(trending=TrendingSettings(sources=()))
+    async with running(settings, spread=0.003) as rig:
+        for mint in plain_tokens(rig.market, 40):
+            for _ in range(5):
+                rig.service.track_request(mint)
+        for _ in range(72):
+            await rig.run_for(50)
+            for mint in rig.service.engine.tracker.mints - {STSOL}:
+                hit = rig.service.lookups.peek(mint)
+                assert hit is not None
+                if hit.uncertainty is not None:
+                    error = hit.entry.cap.market_cap_usd / rig.market.market_cap(mint) - 1
+                    ratios.append(abs(error) / hit.uncertainty)
+    assert len(ratios) > 3000
+    assert 0.60 <= sum(ratio <= 1 for ratio in ratios) / len(ratios) <= 0.76
+    assert 0.92 <= sum(ratio <= 2 for ratio in ratios) / len(ratios) <= 0.98
