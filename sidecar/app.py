@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,7 @@ class Sidecar:
         redactor: Redactor,
         settings_file: Path | None = None,
         clock: Clock | None = None,
+        listening: Callable[["Sidecar"], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._settings_file = settings_file
@@ -49,6 +50,7 @@ class Sidecar:
         self._phase = Phase()
         self.service = PreCacheService(settings, clock=self._clock, redactor=redactor)
         ProcessCollector(registry=self.service.registry)  # here and not in the service, which may be embedded
+        self._listening = listening
         self.api_addresses: list[str] = []
         self.ops_addresses: list[str] = []
 
@@ -79,6 +81,7 @@ class Sidecar:
             self.api_addresses = await _listen(application, api)
             gc.freeze()  # what lives as long as the process need not be looked at in every collection
             self._tell_what_runs()
+            self._listening(self)
             await self._until(stop, *keepers)
             self._phase.stopping = True
             application.winding_down = True

@@ -25,6 +25,7 @@ from sidecar.runtime.clock import SystemClock
 from sidecar.runtime.signals import unblock
 
 if TYPE_CHECKING:
+    from sidecar.app import Sidecar
     from sidecar.service.service import PreCacheService
     from sidecar.web.probe_client import Answer
 
@@ -88,9 +89,18 @@ def _demo(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
 
         async with serve(Market(seed=options.seed, tokens=options.tokens)) as base_urls:
             sources = {f"sources.{source}.base_url": url for source, url in base_urls.items()}
-            return await _serving(_settings(options, {**flags, **sources}), _settings_file(options))
+            settings = _settings(options, {**flags, **sources})
+            return await _serving(settings, _settings_file(options), listening=_say_what_to_try)
 
     return _run(demo())
+
+
+def _say_what_to_try(sidecar: "Sidecar") -> None:
+    """Tell who started the demo what there is to see; on standard output, apart from the log."""
+    from sidecar.demo.hints import hints  # noqa: PLC0415 - only the demo pays for its import
+
+    sys.stdout.write(hints(sidecar.api_addresses[0], sidecar.ops_addresses[0]))
+    sys.stdout.flush()
 
 
 def _wait(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
@@ -143,7 +153,9 @@ def _run(work: Any) -> int:
         return code
 
 
-async def _serving(settings: Settings, file: Path | None) -> int:
+async def _serving(
+    settings: Settings, file: Path | None, *, listening: Callable[["Sidecar"], None] = lambda _: None
+) -> int:
     from sidecar.app import Sidecar  # noqa: PLC0415 - check-config does without the web framework
     from sidecar.runtime.logs import configure_logging, format_in_effect  # noqa: PLC0415 - same
 
@@ -156,7 +168,7 @@ async def _serving(settings: Settings, file: Path | None) -> int:
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         _handle_signals(stop, stack)
-        sidecar = Sidecar(settings, redactor=redactor, settings_file=file)
+        sidecar = Sidecar(settings, redactor=redactor, settings_file=file, listening=listening)
         _reload_on_hangup(sidecar.service, stack)
         try:
             await sidecar.run(stop)
