@@ -21,7 +21,7 @@ from sidecar.metrics.labels import (
     Tier,
 )
 from sidecar.metrics.quantiles import RecentQuantiles
-from sidecar.models import Confidence
+from sidecar.models import Confidence, ConfidenceReason
 from sidecar.runtime.clock import Clock
 
 
@@ -74,6 +74,13 @@ class Metrics:
         )
         for confidence in get_args(Confidence):
             self.tokens_by_confidence.labels(confidence)
+        self.popular_below_high = self._gauge(
+            "popular_tokens_below_high",
+            "Popular tokens that are kept from confidence high, by what keeps them; one may count for several.",
+            ["reason"],
+        )
+        for why in get_args(ConfidenceReason):
+            self.popular_below_high.labels(why)
         self.popular_unpriced = self._gauge(
             "popular_unpriced_tokens", "Tokens of the popular list without a market cap in memory."
         )

@@ -157,13 +157,18 @@ class Answers:
             with_chain_of(before, current),
             now=now(context.clock),
             policy=context.policy,
-            omitted=[source for source, quote in self.by_source[mint].items() if quote is None],
+            omitted=self._omitted(mint),
             slot=context.chain_time.slot(),
             symbol=context.symbols.get(mint),
             has_value=context.cache.get(mint) is not None,
         )
         self._valuations[mint] = (current.chain_answered, result)
         return result
+
+    def _omitted(self, mint: Mint) -> list[str]:
+        """Return the sources that left a mint out; one whose quote was refused lately, and stands, did not."""
+        none = (source for source, quote in self.by_source[mint].items() if quote is None)
+        return [source for source in none if self._context.backoff.shortfall(source, mint) != "refused"]
 
     def quotes(self, mint: Mint) -> list[Quote]:
         """Return the quotes for a mint, in the order of sources."""

@@ -4,7 +4,7 @@ from functools import partial
 from typing import get_args
 
 from sidecar.metrics.labels import Tier
-from sidecar.models import Confidence, MarketCap, Mint
+from sidecar.models import Confidence, ConfidenceReason, MarketCap, Mint
 from sidecar.service.wiring import Engine
 from sidecar.upstreams.budget import Budget
 
@@ -17,6 +17,8 @@ def watch(engine: Engine) -> None:
         metrics.tracked_tokens.labels(tier).set_function(partial(engine.tracker.size, tier))
     for confidence in get_args(Confidence):
         metrics.tokens_by_confidence.labels(confidence).set_function(partial(_of_confidence, engine, confidence))
+    for reason in get_args(ConfidenceReason):
+        metrics.popular_below_high.labels(reason).set_function(partial(_kept_from_high, engine, reason))
     metrics.popular_unpriced.set_function(partial(_popular_unpriced, engine))
     for name, upstream in engine.upstreams.items():
         metrics.budget_limit.labels(name).set_function(partial(_limit, upstream.budget))
@@ -52,6 +54,11 @@ def _limit(budget: Budget) -> int:
 def _of_confidence(engine: Engine, confidence: Confidence) -> int:
     entries = map(engine.cache.get, engine.tracker.mints)
     return sum(entry is not None and entry.cap.confidence == confidence for entry in entries)
+
+
+def _kept_from_high(engine: Engine, reason: ConfidenceReason) -> int:
+    entries = map(engine.cache.get, engine.tracker.popular)
+    return sum(entry is not None and reason in entry.cap.confidence_reasons for entry in entries)
 
 
 def _popular_unpriced(engine: Engine) -> int:

@@ -1,7 +1,7 @@
 """The collectors: names, labels and buckets are a contract (design, 3.5)."""
 
 import math
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 from prometheus_client import generate_latest
@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.metrics.hot import HitRatio, PlainHistogram
 from sidecar.metrics.labels import LookupResult
 from sidecar.metrics.metrics import Metrics
+from sidecar.models import ConfidenceReason
 from tests.clock import FakeClock
 
 UPSTREAM: Final = "0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 +Inf"
@@ -22,7 +23,10 @@ AGE: Final = "1.0 5.0 15.0 30.0 60.0 120.0 300.0 360.0 600.0 900.0 1200.0 1800.0
 SOURCES: Final = {"jupiter", "dexscreener", "geckoterminal", "solana_rpc"}
 OUTCOMES: Final = {"ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large"}
 LOOPS: Final = {"popular", "tracked", "trending", "stats", "miss", "early"}
-REASONS: Final = {"not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply"}
+REASONS: Final = {
+    *("not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply"),
+    *("unit_unknown", "old_price", "preferred_source_silent"),
+}
 
 
 def scraped(metrics: Metrics) -> dict[str, list[Any]]:
@@ -64,6 +68,7 @@ def test_every_known_label_value_is_zero_from_the_start() -> None:
     assert labels_of("upstream_budget_requests_per_minute", "source") == SOURCES
     assert labels_of("upstream_budget_used_ratio", "source") == SOURCES
     assert labels_of("tokens_by_confidence", "confidence") == {"high", "medium", "low"}
+    assert labels_of("popular_tokens_below_high", "reason") == set(get_args(ConfidenceReason))
     assert labels_of("upstream_budget_wait_seconds_total", "source") == SOURCES
     assert labels_of("rejected_quotes_total", "source", "reason") == pairs(SOURCES, REASONS)
 

@@ -1,7 +1,7 @@
 """The gauges that are read when they are scraped (design, 3.5)."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 
@@ -14,6 +14,7 @@ from sidecar.config.settings import (
     TrackingSettings,
 )
 from sidecar.demo import Fault, Source
+from sidecar.models import ConfidenceReason
 from tests.running import Rig, running
 from tests.service.tokens import JUP, POPULAR_MINTS, PRICED, STSOL, plain_tokens
 
@@ -124,3 +125,16 @@ async def test_what_look_ups_waited_is_counted_for_each_that_memory_did_not_answ
         await rig.outcome(third)
         assert rig.metric("lookup_wait_seconds_count") == 3
         assert rig.metric("lookup_wait_seconds_sum") == pytest.approx(waited + 2.0, abs=0.01)
+
+
+async def test_what_keeps_popular_tokens_from_high_is_counted_by_reason() -> None:
+    async with running(QUIET) as rig:
+        await rig.warm()
+        kept = {
+            reason: rig.metric("popular_tokens_below_high", reason=reason) for reason in get_args(ConfidenceReason)
+        }
+        assert set(kept.values()) == {0}
+        rig.market.set_liquidity(JUP, 500.0)
+        await rig.next_refresh()
+        assert rig.metric("popular_tokens_below_high", reason="thin_liquidity") == 1
+        assert rig.metric("popular_tokens_below_high", reason="old_price") == 0

@@ -10,6 +10,7 @@ from sidecar.demo import Source
 from sidecar.demo.tokens import TOKEN_2022_PROGRAM, Token
 from sidecar.models import WRAPPED_SOL, ScaledUiAmount
 from tests.running import WatchedMarket
+from tests.service.tokens import JUP
 from tests.stories.stage import MINUTE, PRICE_SOURCES, TOKEN, Change, Event, Story
 from tests.stories.stories import (
     MINT,
@@ -302,4 +303,22 @@ BEHIND: Final = story(
             view("solana_rpc", total_supply=Decimal(900_000_000)),
         )
     },
+)
+REAL_MINT: Final = story(
+    "the supply doubles, for good",
+    20,
+    {2: supply(total=Decimal(2_000_000_000), circulating=Decimal(1_600_000_000))},
+)
+LEAP: Final = story(
+    "a thousand times, for good",
+    6,
+    {2: price(PRICE * 1000)},
+    token=msgspec.structs.replace(TOKEN, liquidity_usd=8e9),
+)
+TOPPED_UP_RUG: Final = story(
+    "a rug of a requested token beside a popular one",
+    10,
+    {3: together(price(PRICE / 20), liquidity(0.5))},
+    requested=True,
+    beside=(JUP,),
 )

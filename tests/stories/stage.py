@@ -55,6 +55,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[PriceSourceName, ...] = PRICE_SOURCES
     requested: bool = False
     """The token is not popular: five requests have made it one that is refreshed every five minutes."""
+    beside: tuple[Mint, ...] = ()
+    """Other tokens that are popular."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +112,7 @@ async def play(story: Story) -> list[Sample]:
 
 async def _play(story: Story) -> list[Sample]:
     settings = Settings(
-        popular=() if story.requested else (PopularToken(mint=story.token.mint, symbol=story.token.symbol),),
+        popular=tuple(PopularToken(mint=mint, symbol="POP") for mint in _popular(story)),
         trending=TrendingSettings(sources=()),
         pricing=PricingSettings(sources=story.sources),
     )
@@ -130,6 +132,10 @@ async def _play(story: Story) -> list[Sample]:
                     event.change(rig.market)
                 samples.append(_sample(rig, story, second, event))
     return samples
+
+
+def _popular(story: Story) -> tuple[Mint, ...]:
+    return story.beside if story.requested else (story.token.mint, *story.beside)
 
 
 async def _request(rig: Rig, mint: Mint) -> None:

@@ -48,3 +48,64 @@ async def test_a_supply_that_cannot_be_neither_moves_a_cap_at_high_nor_takes_it_
 async def test_a_verdict_does_not_outlive_its_evidence(story: Story) -> None:
     samples = await play(story)
     assert longest_wrong(samples, "high") <= 60
+
+
+async def test_a_requested_token_that_is_rugged_is_gone_a_minute_after_the_first_answer_without_a_price() -> None:
+    samples = await play(attacks.REQUESTED_RUG)
+    seen = next(sample for sample in samples if sample.confidence == "low")
+    assert seen.reasons[-1] == "preferred_source_silent"
+    gone = [sample.second for sample in samples if sample.found is None]
+    assert gone == list(range(seen.second + 60, samples[-1].second + 1))
+
+
+async def test_a_rugged_token_that_takes_a_free_place_is_doubted_with_the_first_call_that_shows_it() -> None:
+    samples = await play(attacks.TOPPED_UP_RUG)
+    assert longest_wrong(samples, "high") <= 60
+    assert samples[-1].found is None
+
+
+async def test_a_spread_that_moves_around_the_ratio_changes_nothing() -> None:
+    samples = await play(attacks.FLICKER)
+    assert {(sample.confidence, sample.reasons) for sample in samples} == {("high", ())}
+    assert at(samples, 5).found.cap.price_spread == pytest.approx(0.051)  # type: ignore[union-attr]
+
+
+async def test_a_burn_leaves_the_basis_what_it_is() -> None:
+    samples = await play(attacks.BURN)
+    assert {sample.found.cap.basis for sample in samples if sample.found} == {"circulating"}
+    assert confidences(samples, 1, 3, 5, 11) == ["high", "low", "high", "high"]
+    assert at(samples, 3).reasons == ("supply_not_on_chain",)
+
+
+async def test_a_price_of_long_ago_is_at_most_medium_after_ten_minutes_and_thin_after_an_hour() -> None:
+    samples = await play(attacks.OLD_PRICE)
+    assert confidences(samples, 11, 14, 61) == ["high", "medium", "medium"]
+    assert at(samples, 14).reasons == ("old_price",)
+    assert [at(samples, minute).found.cap.source for minute in (61, 65)] == [  # type: ignore[union-attr]
+        "jupiter",
+        "dexscreener",
+    ]
+
+
+async def test_a_node_that_is_behind_changes_no_supply() -> None:
+    samples = await play(attacks.BEHIND)
+    assert {(sample.confidence, round(sample.error, 9)) for sample in samples[: 9 * MINUTE]} == {("high", 0.0)}
+
+
+async def test_a_supply_that_jumped_and_stays_is_taken_into_use_and_high_ten_minutes_later() -> None:
+    samples = await play(attacks.REAL_MINT)
+    caps = [one.found.cap for one in (at(samples, minute) for minute in (2, 5, 6)) if one.found]
+    assert [cap.circulating_supply for cap in caps] == [8e8, 8e8, 1.6e9]
+    assert confidences(samples, 2, 3, 5, 6, 16, 17) == ["high", "low", "medium", "medium", "medium", "high"]
+    assert at(samples, 5).reasons == ("supply_changed",)
+
+
+async def test_all_sources_at_once_are_believed_when_a_second_refresh_says_so() -> None:
+    samples = await play(attacks.LEAP)
+    assert confidences(samples, 3, 4) == ["medium", "high"]
+    assert at(samples, 3).reasons == ("jump",)
+
+
+async def test_a_glitch_is_named_while_it_lasts() -> None:
+    samples = await play(attacks.GLITCHES[0])
+    assert [at(samples, minute).reasons for minute in (2, 3, 4)] == [(), ("supply_changed",), ()]

@@ -1,17 +1,21 @@
 import itertools
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from sidecar.demo import Fault
+from sidecar.models import ConfidenceReason
 from sidecar.runtime.version import __version__
 from tests.running import WatchedMarket
 from tests.web.serving import JUP, SOL, STSOL, Site, serving
 
 SOURCE: Final = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
 LOOP: Final = ("popular", "tracked", "trending", "stats", "miss", "early")
-REFUSAL: Final = ("not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply")
+REFUSAL: Final = (
+    *("not_positive", "absurd", "dead_pool", "thin", "quote_side", "jump", "disagreement", "supply"),
+    *("unit_unknown", "old_price", "preferred_source_silent"),
+)
 UPSTREAM: Final = ("ok", "rate_limited", "http_4xx", "http_5xx", "timeout", "connect", "schema", "too_large")
 ROUTES: Final = {
     *("/mc/{mint}", "/mc", "/mc/stream", "/stats", "/openapi.json"),
@@ -51,6 +55,7 @@ TYPES: Final = {
     "config_last_reload_success_timestamp_seconds": "gauge",
     "event_loop_lag_seconds": "gauge",
     "tokens_by_confidence": "gauge",
+    "popular_tokens_below_high": "gauge",
     "popular_unpriced_tokens": "gauge",
     "pricing_source_info": "gauge",
     "refresh_interval_seconds": "gauge",
@@ -74,6 +79,7 @@ LABELS: Final = {
     "upstream_budget_used_ratio": {("source", one) for one in SOURCE},
     "pricing_source_info": {("source", one) for one in SOURCE if one != "solana_rpc"},
     "tokens_by_confidence": {("confidence", one) for one in ("high", "medium", "low")},
+    "popular_tokens_below_high": {("reason", one) for one in get_args(ConfidenceReason)},
     "refresh_interval_seconds": {("loop", one) for one in LOOP if one not in {"miss", "early"}},
     "upstream_budget_wait_seconds_total": {("source", one) for one in SOURCE},
     "upstream_request_duration_seconds_count": {("source", one) for one in SOURCE},
