@@ -56,7 +56,7 @@ async def test_a_folder_that_is_not_there_is_nothing_to_warn_of_at_the_start(
             "its version is 1, and only 2 is understood",
         ),
         (b'{"format":"mc-sidecar-snapshot","version":2}\nab', "its checksum is wrong"),
-        (b'{"format":"mc-sidecar-snapshot","version":2}\n' + b"x" * 947_201, "it is larger than 947200 bytes"),
+        (b'{"format":"mc-sidecar-snapshot","version":2}\n' + b"x" * 1_162_241, "it is larger than 1162240 bytes"),
     ],
 )
 async def test_what_is_no_snapshot_is_set_aside_with_one_warning(

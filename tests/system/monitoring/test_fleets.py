@@ -87,8 +87,8 @@ def test_alert_of_a_fleet_tells_the_share_of_its_pods(tmp_path: Path) -> None:
     fleet = {name: text for number in range(2, 5) for name, text in pod(number, healthy()).items()}
     told = {
         "summary": "The popular list of shop/web is refused.",
-        "description": "25% of the sidecars of shop/web could not read their changed popular list and go on with "
-        "the one before. Their log names the mistake.",
+        "description": "25% of the sidecars of shop/web cannot use their popular list and go on with the one "
+        "before, or started on another. Their log says why.",
         "runbook_url": f"{RUNBOOK}#mcsidecarreloadfailed",
         "dashboard_url": "https://grafana.example.com/d/mc-sidecar?var-namespace=shop&var-application=web",
     }
