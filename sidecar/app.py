@@ -18,9 +18,10 @@ from sidecar.runtime.clock import Clock, SystemClock
 from sidecar.service.service import PreCacheService
 from sidecar.web.api import create_api
 from sidecar.web.board import Board
-from sidecar.web.connection import Limits
 from sidecar.web.connections import HARD_STOP_SECONDS, Connections
-from sidecar.web.fast_path import install_fast_path
+from sidecar.web.descriptors import connections_that_fit
+from sidecar.web.fast_path import FastPath
+from sidecar.web.limits import Limits
 from sidecar.web.ops import Phase, create_ops
 from sidecar.web.sockets import bind_tcp, bound_unix, close_all
 from sidecar.web.streams import Streams
@@ -71,20 +72,20 @@ class Sidecar:
             unix_socket = self._settings.api.unix_socket is not None
             streams = Streams(self.service)
             routes = create_api(self.service, streams, unix_socket=unix_socket)
-            most, drain = self._settings.api.max_connections, self._settings.shutdown.drain_seconds
-            application = await self._listener(stack, routes, most, drain)
+            most = connections_that_fit(self._settings.api.max_connections, OPS_MAX_CONNECTIONS)
+            drain = self._settings.shutdown.drain_seconds
+            application = await self._listener(stack, routes, most, drain, FastPath(self.service))
             keepers = [asyncio.create_task(one.run(), name=type(one).__name__) for one in (streams, board)]
             for keeper in keepers:
                 stack.callback(keeper.cancel)
             stack.callback(streams.close)
-            install_fast_path(application.runner, self.service, unix_socket=unix_socket)
             self.api_addresses = await _listen(application, api)
             gc.freeze()  # what lives as long as the process need not be looked at in every collection
             self._tell_what_runs()
             self._listening(self)
             await self._until(stop, *keepers)
             self._phase.stopping = True
-            application.winding_down = True
+            application.wind_down()
             log.info("stopping", extra={"linger_seconds": self._settings.shutdown.linger_seconds})
             await self.service.stop_loops()
             await self._clock.sleep(self._settings.shutdown.linger_seconds)
@@ -107,11 +108,17 @@ class Sidecar:
         return api_sockets, ops_sockets
 
     async def _listener(
-        self, stack: AsyncExitStack, app: web.Application, most: int, drain_seconds: float
+        self,
+        stack: AsyncExitStack,
+        app: web.Application,
+        most: int,
+        drain_seconds: float,
+        fast_path: FastPath | None = None,
     ) -> Connections:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=HARD_STOP_SECONDS)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=HARD_STOP_SECONDS, handler_cancellation=True)
         await runner.setup()
-        connections = Connections(runner, Limits(most), clock=self._clock)
+        hot = self.service.metrics.hot
+        connections = Connections(runner, Limits(most), clock=self._clock, hot=hot, fast_path=fast_path)
         stack.push_async_callback(connections.close, drain_seconds)
         return connections
 

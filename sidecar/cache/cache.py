@@ -1,6 +1,6 @@
 """What is held in memory, by mint: bounded, with tracked tokens out of the reach of everybody else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import inf, sqrt
 from typing import Final, Generic, TypeVar
 
@@ -71,6 +71,11 @@ class PinnedCache(Generic[V]):
         other: V = Cache.__getitem__(self._others, mint)
         return other
 
+    @property
+    def pinned(self) -> Mapping[Mint, V]:
+        """What is held for the pinned mints, as it is at any time."""
+        return self._pinned
+
     def put(self, mint: Mint, value: V) -> None:
         """Hold a value, in place of an older one."""
         if mint in self._pinned_mints:
@@ -110,6 +115,14 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """The square of the uncertainty at age 0."""
     variance: float | None = None
     """By how much that grows each second; None where the uncertainty is unknown."""
+    counts_until: float = 0.0
+    """Monotonic time up to which look-ups may be counted here: see `service.tally`."""
+    hits: int = 0
+    ages: float = 0.0
+    uncertainties: float = 0.0
+    """The look-ups counted here, and the sums of what they were served with."""
+    max_age: int = 0
+    """Whole seconds that a client may keep it, while look-ups are counted here."""
 
     def __post_init__(self) -> None:
         self.asked_again = self.received
@@ -141,8 +154,8 @@ class _Unpriced(msgspec.Struct, frozen=True, gc=False):
 class MarketCapCache:
     """The market caps, and which mints are known to have none.
 
-    `fresh_seconds`: older is stale, and still served; `max_stale_seconds`: older is gone. Both count from the
-    time of the answer behind the price, so publishing a value again never extends its life.
+    What is older than `max_stale_seconds` is gone. Ages count from the time of the answer behind the price, so
+    publishing a value again never extends its life.
     """
 
     def __init__(
@@ -151,12 +164,10 @@ class MarketCapCache:
         clock: Clock,
         max_entries: int,
         max_pinned: int,
-        fresh_seconds: float,
         max_stale_seconds: float,
         negative_seconds: float,
         evicted: Evicted,
     ) -> None:
-        self.fresh_seconds = fresh_seconds
         self.max_stale_seconds = max_stale_seconds
         self._clock = clock
         self._evicted = evicted
@@ -181,6 +192,11 @@ class MarketCapCache:
         self._entries.pop(mint)
         self._evicted("expired")
         return None
+
+    @property
+    def tracked(self) -> Mapping[Mint, Entry]:
+        """The entries of the pinned mints, however old, as they are at any time."""
+        return self._entries.pinned
 
     def put(self, entry: Entry) -> None:
         """Hold a market cap; the mint is no longer one without a price."""

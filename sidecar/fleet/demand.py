@@ -43,12 +43,12 @@ class Demand:
         self._counts: dict[Mint, int] = {}
         self._registered = ""
 
-    def request(self, mint: Mint) -> bool:
-        """Count a request here and for the fleet. Returns whether the tracked set changed because of it."""
+    def request(self, mint: Mint, times: int = 1) -> bool:
+        """Count requests here and for the fleet. Returns whether the tracked set changed because of them."""
         counts = self._counts
         if mint in counts or len(counts) < MOST_COUNTED:
-            counts[mint] = counts.get(mint, 0) + 1
-        return self._tracker.request(mint)
+            counts[mint] = counts.get(mint, 0) + times
+        return self._tracker.request(mint, times)
 
     async def tell(self) -> None:
         """Add what was counted to the sums; a follower tells the leader. Raises StoreError."""

@@ -95,9 +95,9 @@ class Fleet:
         """Fetch mints that somebody waits for, by the leader where there is one."""
         return self._misses.ask(mints)
 
-    def request(self, mint: Mint) -> bool:
-        """Count a request for the whole fleet. Returns whether the tracked set changed because of it."""
-        return self._demand.request(mint)
+    def request(self, mint: Mint, times: int = 1) -> bool:
+        """Count requests for the whole fleet. Returns whether the tracked set changed because of them."""
+        return self._demand.request(mint, times)
 
     def when_on_duty(self, step: Step) -> Step:
         """Return a step that does nothing, successfully, while another sidecar does it."""

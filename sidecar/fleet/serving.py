@@ -83,7 +83,7 @@ class Serving:
         entry = cache.get(mint)
         if entry is None:
             return cache.unpriced_reason(mint) is not None
-        return self._engine.clock.monotonic() - entry.received <= cache.fresh_seconds
+        return self._engine.clock.monotonic() - entry.received <= self._engine.settings.cache.fresh_seconds
 
     def _room(self, member: str) -> int:
         """Return how many misses of a member may be fetched now: one that floods leaves the others their share."""

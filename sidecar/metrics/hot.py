@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Final, get_args
 
@@ -17,6 +17,8 @@ from sidecar.runtime.clock import Clock
 _FINE_BOUNDS: Final = tuple(1e-5 * 10 ** (step / 12) for step in range(64))
 UNCERTAINTY_BOUNDS: Final = sorted({*UNCERTAINTY_BUCKETS, *_FINE_BOUNDS})
 """Finer than what is exposed, so that quantiles can be told: a twelfth of a decade, from 0.001 % to over 100 %."""
+UNMATCHED: Final = "unmatched"
+"""Stands for the route of a request that is no route's."""
 RATIO_WINDOW_SECONDS: Final = 300.0
 RATIO_SAMPLE_SECONDS: Final = 10.0
 
@@ -35,6 +37,11 @@ class PlainHistogram:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_many(self, count: int, total: float) -> None:
+        """Count some values of one bucket, by their sum."""
+        self.counts[bisect_left(self.bounds, total / count)] += count
+        self.total += total
 
     def buckets(self, shown: Sequence[float] = ()) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as the exposition format wants them; of all bounds or some."""
@@ -58,16 +65,41 @@ class RouteStats:
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.durations.observe(seconds)
 
+    def record_many(self, status: int, count: int, seconds: float) -> None:
+        """Count some answered requests that took so long together, each about as long as the others."""
+        self.statuses[status] = self.statuses.get(status, 0) + count
+        self.durations.observe_many(count, seconds)
+
 
 class HotCounters(Collector):
     """What every look-up touches, as plain attributes; turned into metric families only when scraped."""
 
     def __init__(self) -> None:
-        self.lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
+        self._folds: list[Callable[[], None]] = []
+        self._lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
         self.served_age = PlainHistogram(AGE_BUCKETS)
         self.served_uncertainty = PlainHistogram(UNCERTAINTY_BOUNDS)
         self.lookup_wait = PlainHistogram(WAIT_BUCKETS)
         self.routes: dict[str, RouteStats] = {}
+
+    def before_reading(self, fold: Callable[[], None]) -> None:
+        """Have this called before anything is read: it counts here what was counted elsewhere meanwhile."""
+        self._folds.append(fold)
+
+    def fold(self) -> None:
+        """Count what was counted elsewhere: before reading attributes, and about once a second."""
+        for fold in self._folds:
+            fold()
+
+    @property
+    def lookups(self) -> dict[LookupResult, int]:
+        """Look-ups by how they were answered."""
+        self.fold()
+        return self._lookups
+
+    def count(self, result: LookupResult, times: int = 1) -> None:
+        """Count look-ups."""
+        self._lookups[result] += times
 
     def route(self, template: str) -> RouteStats:
         """Return the statistics of a route template, one of those that the applications declare."""
@@ -79,10 +111,11 @@ class HotCounters(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families for one scrape."""
+        self.fold()
         lookups = CounterMetricFamily(
             "mc_sidecar_lookups", "Look-ups of one token, by how they were answered.", labels=["result"]
         )
-        for result, count in self.lookups.items():
+        for result, count in self._lookups.items():
             lookups.add_metric([result], count)
         yield lookups
         age = HistogramMetricFamily("mc_sidecar_served_age_seconds", "Age of the served values when served.")

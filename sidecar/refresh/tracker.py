@@ -154,6 +154,14 @@ class Tracker:
         tiers = {"popular": self._own, "requested": (*kept, *self._requested), "trending": tuple(self._trending)}
         return tiers[tier]
 
+    def is_popular(self, mint: Mint) -> bool:
+        """Return whether a mint is on the popular list."""
+        return mint in self._popular
+
+    def is_settled(self, mint: Mint) -> bool:
+        """Return whether a request more changes nothing about where a mint stands."""
+        return mint in self._popular or mint in self._requested
+
     def request(self, mint: Mint, times: int = 1) -> bool:
         """Count requests for a mint. True when the tracked set changed because of them."""
         now = self._clock.monotonic()

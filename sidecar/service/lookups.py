@@ -18,6 +18,7 @@ from sidecar.metrics.labels import LookupResult
 from sidecar.models import MarketCap, Mint, parse_mint
 from sidecar.refresh.refresher import Future
 from sidecar.runtime.aio import wait_within, yielding
+from sidecar.service.tally import Tally
 from sidecar.service.wiring import Engine
 
 Fetch = Callable[[Iterable[Mint]], Mapping[Mint, Future]]
@@ -61,33 +62,59 @@ class Lookups:
         tracked_changed: Callable[[], None],
         *,
         fetch: Fetch | None = None,
-        request: Callable[[Mint], bool] | None = None,
+        request: Callable[[Mint, int], bool] | None = None,
     ) -> None:
         self._engine = engine
         self._fetch_upstream = fetch or engine.refresher.ask
         self._request = request or engine.tracker.request
         self._clock = engine.clock
         self._cache = engine.cache
+        self._tracked = engine.cache.tracked
         self._hot = engine.metrics.hot
+        self.tally = Tally(
+            engine.settings, hot=self._hot, tracker=engine.tracker, count_requests=self.count_request
+        )
         self._fresh_seconds = engine.settings.cache.fresh_seconds
         self._deadline_seconds = engine.settings.api.deadline_seconds
         self._tracked_changed = tracked_changed
 
     def find(self, mint: str) -> LookupHit | None:
         """Look into memory alone, and count the look-up if that suffices. A stale token is refreshed behind."""
-        entry = self._cache.get(Mint(mint))
+        now = self._clock.monotonic()
+        return self.find_tracked(mint, now) or self._find_any(Mint(mint), now)
+
+    def find_tracked(self, mint: str, now: float) -> LookupHit | None:
+        """Look up a tracked token that is fresh; None when `find` has to look closer."""
+        entry = self._tracked.get(Mint(mint))
+        if entry is None or (now >= entry.counts_until and not self.tally.open(entry, now)):
+            return None
+        age = now - entry.received
+        entry.hits += 1
+        entry.ages += age
+        uncertainty = entry.uncertainty(age)
+        if uncertainty is not None:
+            entry.uncertainties += uncertainty
+        return LookupHit(entry, age, uncertainty, stale=False, cached=True)
+
+    def _find_any(self, mint: Mint, now: float) -> LookupHit | None:
+        entry = self._cache.get(mint)
         if entry is None:
             return None
-        age = self._clock.monotonic() - entry.received
+        age = now - entry.received
         stale = age > self._fresh_seconds
-        self._hot.lookups["stale" if stale else "hit"] += 1
+        found = self._served(entry, age, "stale" if stale else "hit", cached=True)
+        if stale:
+            self._refresh_behind(entry)
+        return found
+
+    def _served(self, entry: Entry, age: float, result: LookupResult, *, cached: bool) -> LookupHit:
+        """Count a look-up that found a value."""
+        self._hot.count(result)
         self._hot.served_age.observe(age)
         if (uncertainty := entry.uncertainty(age)) is not None:
             self._hot.served_uncertainty.observe(uncertainty)
         self.count_request(entry.cap.mint)
-        if stale:
-            self._refresh_behind(entry)
-        return LookupHit(entry, age, uncertainty, stale, cached=True)
+        return LookupHit(entry, age, uncertainty, age > self._fresh_seconds, cached=cached)
 
     def peek(self, mint: Mint) -> LookupHit | None:
         """Look into memory without counting anything."""
@@ -174,7 +201,7 @@ class Lookups:
 
     def _count_failure(self, failure: McSidecarError) -> None:
         """Count a look-up without an answer; it is no demand, or invented mints would push out real ones."""
-        self._hot.lookups[_result_of(failure)] += 1
+        self._hot.count(_result_of(failure))
 
     def _unpriced_checked(self, text: str) -> Mint:
         mint = parse_mint(text)
@@ -187,17 +214,11 @@ class Lookups:
         entry = self._cache.get(mint)
         if entry is None:
             return None
-        age = self._clock.monotonic() - entry.received
-        self._hot.lookups["miss"] += 1
-        self._hot.served_age.observe(age)
-        if (uncertainty := entry.uncertainty(age)) is not None:
-            self._hot.served_uncertainty.observe(uncertainty)
-        self.count_request(mint)
-        return LookupHit(entry, age, uncertainty, age > self._fresh_seconds, cached=False)
+        return self._served(entry, self._clock.monotonic() - entry.received, "miss", cached=False)
 
-    def count_request(self, mint: Mint) -> None:
+    def count_request(self, mint: Mint, times: int = 1) -> None:
         """Note that the application wants a mint."""
-        if self._request(mint):
+        if self._request(mint, times):
             self._tracked_changed()
 
     def _refresh_behind(self, entry: Entry) -> None:

@@ -72,7 +72,6 @@ class Engine:
             clock=clock,
             max_entries=cache.max_entries,
             max_pinned=tracking.max_tokens,
-            fresh_seconds=cache.fresh_seconds,
             max_stale_seconds=cache.max_stale_seconds,
             negative_seconds=cache.negative_seconds,
             evicted=self._evicted,

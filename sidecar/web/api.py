@@ -10,18 +10,16 @@ from sidecar.errors import InvalidRequestError, NotPricedError, TooManyMintsErro
 from sidecar.models import Mint
 from sidecar.service.lookups import LookupHit
 from sidecar.service.service import PreCacheService
+from sidecar.web.batch_limit import BatchLimit
 from sidecar.web.bodies import batch_body, token_body
 from sidecar.web.explaining import explanation, unpriced_explanation
-from sidecar.web.middleware import (
-    LARGEST_BODY_BYTES,
-    check_size,
-    declare_routes,
-    error_middleware,
-    expect,
-    problem_of,
-)
+from sidecar.web.limits import LARGEST_BODY_BYTES
+from sidecar.web.middleware import check_size, declare_routes, error_middleware
 from sidecar.web.openapi import document
 from sidecar.web.origin_check import OriginCheck
+from sidecar.web.problems import problem_of
+from sidecar.web.request_body import read_json_body
+from sidecar.web.responses import SERVICE, json_bytes, json_value
 from sidecar.web.stream_route import LOOKUPS, STREAMS, get_stream
 from sidecar.web.streams import Streams
 
@@ -31,9 +29,7 @@ LARGEST_LIMIT: Final = 1000
 MOST_REQUESTED: Final = 10
 LIST_SETS: Final = ("popular", "tracked", "trending")
 
-_NO_STORE: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-
-SERVICE: Final = web.AppKey("service", PreCacheService)
+BATCHES: Final = web.AppKey("batches", BatchLimit)
 
 
 class _Batch(msgspec.Struct):
@@ -54,14 +50,15 @@ def create_api(service: PreCacheService, streams: Streams, *, unix_socket: bool)
     app[SERVICE] = service
     app[LOOKUPS] = service.lookups
     app[STREAMS] = streams
+    app[BATCHES] = BatchLimit()
     app.add_routes(
         [
-            web.get("/mc/stream", get_stream, expect_handler=expect),
-            web.get("/mc/{mint:[^/]+}", get_token, expect_handler=expect),
-            web.get("/mc", get_tokens, expect_handler=expect),
-            web.post("/mc", post_tokens, expect_handler=expect),
-            web.get("/stats", get_stats, expect_handler=expect),
-            web.get("/openapi.json", get_description, expect_handler=expect),
+            web.get("/mc/stream", get_stream),
+            web.get("/mc/{mint:[^/]+}", get_token),
+            web.get("/mc", get_tokens),
+            web.post("/mc", post_tokens),
+            web.get("/stats", get_stats),
+            web.get("/openapi.json", get_description),
         ]
     )
     declare_routes(app, service.metrics.hot)
@@ -94,28 +91,30 @@ async def get_tokens(request: web.Request) -> web.Response:
     mints = ",".join(request.query.getall("mints")).split(",")
     if mints == [""]:
         raise InvalidRequestError("mints is empty; it takes mints separated by commas")
-    return await _many(request, mints, MOST_MINTS_IN_QUERY)
+    _limit(request)
+    with request.app[BATCHES].hold(len(mints)):
+        return await _many(request, mints, MOST_MINTS_IN_QUERY)
 
 
 async def post_tokens(request: web.Request) -> web.Response:
     """Answer for the mints in a JSON body."""
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
-    try:
-        batch = msgspec.json.decode(await _body(request), type=_Batch)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError(f'the body must be {{"mints": [mint, …]}}: {error}') from error
-    return await _many(request, batch.mints, MOST_MINTS_IN_BODY)
+    with request.app[BATCHES].hold(MOST_MINTS_IN_BODY):
+        try:
+            batch = msgspec.json.decode(await read_json_body(request), type=_Batch)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidRequestError(f'the body must be {{"mints": [mint, …]}}: {error}') from error
+        return await _many(request, batch.mints, MOST_MINTS_IN_BODY)
 
 
 async def get_description(_: web.Request) -> web.Response:
     """Answer with the OpenAPI document."""
-    return web.Response(body=document(), headers=_NO_STORE)
+    return json_bytes(document())
 
 
 async def get_stats(request: web.Request) -> web.Response:
     """Answer with the statistics and the most requested tokens."""
     service = request.app[SERVICE]
+    statistics = service.get_stats()
     tracker, symbols = service.engine.tracker, service.engine.symbols
     most_requested = [
         {"mint": mint, "symbol": symbols.get(mint), "requests": tracker.requests(mint)}
@@ -124,7 +123,7 @@ async def get_stats(request: web.Request) -> web.Response:
     ]
     recent = service.metrics.recent_uncertainty
     uncertainty = {"median": recent.value(0.5), "p95": recent.value(0.95)}
-    return _json({**service.get_stats(), "served_uncertainty": uncertainty, "most_requested": most_requested})
+    return json_value({**statistics, "served_uncertainty": uncertainty, "most_requested": most_requested})
 
 
 def token_response(service: PreCacheService, found: LookupHit) -> web.Response:
@@ -134,7 +133,7 @@ def token_response(service: PreCacheService, found: LookupHit) -> web.Response:
 
 def _cache_headers(service: PreCacheService, found: LookupHit) -> dict[str, str]:
     """Say how fresh the answer is (RFC 9111) and where it came from (RFC 9211)."""
-    max_age, status = int(service.settings.cache.fresh_seconds), "mc-sidecar; hit"
+    max_age, status = service.lookups.tally.max_age(found.entry), "mc-sidecar; hit"
     if found.stale:
         max_age, status = 0, "mc-sidecar; hit; detail=stale"
     if not found.cached:
@@ -151,14 +150,7 @@ async def _many(request: web.Request, mints: list[str], most: int) -> web.Respon
     if len(mints) > most:
         raise TooManyMintsError(f"{len(mints)} mints; this route takes at most {most}")
     found, errors = await request.app[SERVICE].lookups.find_many(mints)
-    return web.Response(body=await batch_body(found, errors), headers=_NO_STORE)
-
-
-async def _body(request: web.Request) -> bytes:
-    try:
-        return await request.read()
-    except (web.RequestPayloadError, ConnectionError) as error:
-        raise InvalidRequestError("the body did not arrive whole, or not in its Content-Encoding") from error
+    return json_bytes(await batch_body(found, errors))
 
 
 def _list(request: web.Request) -> web.Response:
@@ -169,7 +161,7 @@ def _list(request: web.Request) -> web.Response:
     found.sort(key=lambda one: one.entry.cap.market_cap_usd, reverse=True)
     tokens = [token_body(one) for one in found[:limit]]
     body = b'{"tokens":[%b],"count":%d}' % (b",".join(tokens), len(tokens))
-    return web.Response(body=body, headers=_NO_STORE)
+    return json_bytes(body)
 
 
 def _set(request: web.Request, service: PreCacheService) -> Iterable[Mint]:
@@ -197,7 +189,3 @@ def _flag(request: web.Request, name: str) -> bool:
     if text not in {"true", "false"}:
         raise InvalidRequestError(f"{name} must be true or false, not {text[:32]!r}")
     return text == "true"
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), headers=_NO_STORE)

@@ -1,36 +1,18 @@
-"""What surrounds every handler: errors become problem+json in one place, requests are checked and measured."""
+"""What surrounds every handler: requests are checked and measured, errors become problems in one place."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
-from typing import Any, Final
+from collections.abc import Callable
 
-import msgspec
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sidecar.errors import McSidecarError
-from sidecar.metrics.hot import HotCounters
+from sidecar.metrics.hot import UNMATCHED, HotCounters
+from sidecar.web.limits import LARGEST_HEADERS_BYTES, LONGEST_TARGET_BYTES
+from sidecar.web.problems import problem, problem_of, problem_of_http
 
-LONGEST_TARGET_BYTES: Final = 8 * 1024
-LARGEST_HEADERS_BYTES: Final = 16 * 1024
-LARGEST_BODY_BYTES: Final = 128 * 1024
-"""A thousand mints take about 50 KB."""
-PARSER_LIMIT_BYTES: Final = 64 * 1024
-"""What the HTTP parser takes of one line or field; above it aiohttp answers with a plain 400."""
-UNMATCHED: Final = "unmatched"
-
-_METHOD_NOT_ALLOWED: Final = 405
-
-_HTTP_PROBLEMS: Final = {
-    404: ("not_found", "No such route"),
-    405: ("method_not_allowed", "Method not allowed"),
-    413: ("payload_too_large", "Request body too large"),
-    414: ("uri_too_long", "Request target too long"),
-    415: ("unsupported_media_type", "Unsupported media type"),
-    431: ("headers_too_large", "Request headers too large"),
-}
+_METHOD_NOT_ALLOWED = 405
 
 Check = Callable[[web.Request], None]
 
@@ -42,28 +24,22 @@ def error_middleware(hot: HotCounters, check: Check) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started, route, status = time.perf_counter(), template(request), 500
+        started, route = time.perf_counter(), template(request)
         try:
             check(request)
             response = await handler(request)
-            status = response.status
         except McSidecarError as error:
-            status = error.status
-            return problem_of(error, request.match_info.get("mint"))
+            response = problem_of(error, request.match_info.get("mint"))
         except web.HTTPException as error:
-            status = error.status
-            route = await _template_of_path(request) if status == _METHOD_NOT_ALLOWED else route
-            return problem_of_http(error)
+            route = await _template_of_path(request) if error.status == _METHOD_NOT_ALLOWED else route
+            response = problem_of_http(error)
         except (web.RequestPayloadError, ConnectionResetError):  # no bug of ours: the client's, or it went away
-            status = 400
-            return problem(400, "invalid_request", "Invalid request", "the body is not whole")
+            response = problem(400, "invalid_request", "Invalid request", "the body is not whole")
         except Exception:
             log.exception("a request failed", extra={"route": route})
-            return problem(500, "internal", "Internal error", "a bug; the log says more")
-        else:
-            return response
-        finally:
-            hot.route(route).record(status, time.perf_counter() - started)
+            response = problem(500, "internal", "Internal error", "a bug; the log says more")
+        hot.route(route).record(response.status, time.perf_counter() - started)
+        return response
 
     return middleware
 
@@ -73,16 +49,6 @@ def declare_routes(app: web.Application, hot: HotCounters) -> None:
     for resource in app.router.resources():
         hot.route(resource.canonical).statuses.setdefault(200, 0)
     hot.route(UNMATCHED).statuses.setdefault(404, 0)
-
-
-async def expect(request: web.Request) -> None:
-    """Tell a client that waits for it to send its body; other expectations are ignored (RFC 9110, 10.1.1).
-
-    aiohttp's own handler answers them with a plain 417, past the boundary.
-    """
-    if request.version == HttpVersion11 and request.headers[hdrs.EXPECT].lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # what counts as sent is the answer itself
 
 
 def template(request: web.Request) -> str:
@@ -106,59 +72,3 @@ def check_size(request: web.Request) -> None:
         raise web.HTTPRequestURITooLong
     if sum(len(name) + len(value) for name, value in request.raw_headers) > LARGEST_HEADERS_BYTES:
         raise web.HTTPRequestHeaderFieldsTooLarge
-
-
-def problem_of(
-    error: McSidecarError, mint: str | None, members: Mapping[str, object] | None = None
-) -> web.Response:
-    """Write one of our own errors out, with more members where there are any."""
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    more = {**({} if mint is None else {"mint": mint}), **(members or {})}
-    return problem(error.status, error.code, error.title, error.detail, headers=headers, members=more)
-
-
-def problem_of_http(error: web.HTTPException) -> web.Response:
-    """Write an error of the framework out."""
-    code, title = _HTTP_PROBLEMS.get(error.status, ("invalid_request", "Invalid request"))
-    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    return problem(error.status, code, title, _detail(error), headers=headers)
-
-
-def problem(
-    status: int,
-    code: str,
-    title: str,
-    detail: str,
-    *,
-    headers: dict[str, str] | None = None,
-    members: Mapping[str, object] | None = None,
-) -> web.Response:
-    """Build a problem (RFC 9457), extended by `members`."""
-    body: dict[str, Any] = {
-        "type": f"urn:mc-sidecar:problem:{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        **(members or {}),
-    }
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(body),
-        headers={
-            "Content-Type": "application/problem+json",
-            "Cache-Control": "no-store",
-            **(headers or {}),
-        },
-    )
-
-
-def _detail(error: web.HTTPException) -> str:
-    texts = {
-        404: "there is no such route here",
-        405: f"this route takes {error.headers.get('Allow')}",
-        413: f"at most {LARGEST_BODY_BYTES} bytes",
-        414: f"at most {LONGEST_TARGET_BYTES} bytes",
-        431: f"at most {LARGEST_HEADERS_BYTES} bytes",
-    }
-    return texts.get(error.status) or error.text or HTTPStatus(error.status).phrase

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from sidecar.config.settings import redacted
@@ -14,8 +15,9 @@ from sidecar.service.service import PreCacheService
 from sidecar.web.board import Board
 from sidecar.web.event_stream import HEADERS, EventStream
 from sidecar.web.explaining import explanation
-from sidecar.web.middleware import check_size, declare_routes, error_middleware, expect
+from sidecar.web.middleware import check_size, declare_routes, error_middleware
 from sidecar.web.page import BOARD, get_page
+from sidecar.web.responses import SERVICE, json_value
 
 
 class Phase:
@@ -27,7 +29,6 @@ class Phase:
 
 MOST_NAMED: Final = 20
 """Popular tokens in a probe's body."""
-SERVICE: Final = web.AppKey("service", PreCacheService)
 PHASE: Final = web.AppKey("phase", Phase)
 
 
@@ -39,14 +40,14 @@ def create_ops(service: PreCacheService, phase: Phase, board: Board) -> web.Appl
     app[BOARD] = board
     app.add_routes(
         [
-            web.get("/metrics", make_aiohttp_handler(service.registry), expect_handler=expect),
-            web.get("/startupz", startupz, expect_handler=expect),
-            web.get("/livez", livez, expect_handler=expect),
-            web.get("/readyz", readyz, expect_handler=expect),
-            web.get("/status", status, expect_handler=expect),
-            web.get("/status/stream", status_stream, expect_handler=expect),
-            web.get("/status/tokens/{mint:[^/]+}", status_token, expect_handler=expect),
-            web.get("/", get_page, expect_handler=expect),
+            web.get("/metrics", _not_kept(make_aiohttp_handler(service.registry))),
+            web.get("/startupz", startupz),
+            web.get("/livez", livez),
+            web.get("/readyz", readyz),
+            web.get("/status", status),
+            web.get("/status/stream", status_stream),
+            web.get("/status/tokens/{mint:[^/]+}", status_token),
+            web.get("/", get_page),
         ]
     )
     declare_routes(app, service.metrics.hot)
@@ -85,7 +86,7 @@ async def readyz(request: web.Request) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     """Version, settings in effect, each source's health, each loop's last run, the tracked tokens."""
     service, board = request.app[SERVICE], request.app[BOARD]
-    return _json({**await board.document(), "settings": redacted(service.settings)})
+    return json_value({**await board.document(), "settings": redacted(service.settings)})
 
 
 async def status_stream(request: web.Request) -> web.StreamResponse:
@@ -104,13 +105,19 @@ async def status_token(request: web.Request) -> web.Response:
     found = service.lookups.peek(mint)
     if found is None:
         raise NotPricedError(service.engine.cache.unpriced_reason(mint) or "it is not in memory")
-    return _json({**msgspec.to_builtins(found.cap), **explanation(service, found)})
+    return json_value({**msgspec.to_builtins(found.cap), **explanation(service, found)})
+
+
+def _not_kept(handler: Handler) -> Handler:
+    """Have a handler's answers say that nothing on the way may keep them."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = await handler(request)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return handle
 
 
 def _probe(good: bool, conditions: dict[str, Any]) -> web.Response:  # noqa: FBT001 - a probe is one bit
-    return _json({"ok": good, **conditions}, status=200 if good else 503)
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return web.Response(status=status, body=msgspec.json.encode(value), headers=headers)
+    return json_value({"ok": good, **conditions}, status=200 if good else 503)

@@ -4,8 +4,6 @@ import errno
 import os
 import socket
 import stat
-import struct
-from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,15 +12,6 @@ from typing import Final
 from sidecar.errors import SettingsError
 
 BACKLOG: Final = 1024
-_SO_ATTACH_FILTER: Final = 26
-_DROP_FIRST_PACKETS: Final = (
-    (0x30, 0, 0, 13),  # load the flags of the TCP header
-    (0x54, 0, 0, 0x12),  # of these SYN and ACK
-    (0x15, 0, 1, 0x02),  # SYN alone: somebody new
-    (0x06, 0, 0, 0),  # keeps no byte of it
-    (0x06, 0, 0, 0xFFFFFFFF),  # anything else: all of it
-)
-"""Classic BPF: code, jump if true, jump if false, operand."""
 _FAMILY_MISSING: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -71,19 +60,6 @@ def bound_unix(path: str, mode: str) -> Iterator[socket.socket]:
         with suppress(FileNotFoundError):
             if os.lstat(path).st_ino == ours:
                 Path(path).unlink()
-
-
-def let_nobody_in(listening: socket.socket) -> None:
-    """Let the kernel ignore whoever comes now; whom it has let in already can still be accepted.
-
-    Without it a client that arrives between the last accept and the close is connected, and then cut off. It is
-    a filter (socket(7), SO_ATTACH_FILTER) that drops first packets; who is half connected gets through, a moment
-    later. On a system without it the race remains.
-    """
-    code = array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_FIRST_PACKETS))
-    program = struct.pack("HL", len(_DROP_FIRST_PACKETS), code.buffer_info()[0])
-    with suppress(OSError):
-        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def close_all(sockets: Sequence[socket.socket]) -> None:

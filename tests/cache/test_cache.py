@@ -26,7 +26,6 @@ class Cache(MarketCapCache):
             clock=self.clock,
             max_entries=10,
             max_pinned=3,
-            fresh_seconds=360,
             max_stale_seconds=3600,
             negative_seconds=60,
             evicted=self.told.append,

@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from aiohttp import web
 
+from sidecar.metrics.hot import HotCounters
 from sidecar.metrics.metrics import Metrics
-from sidecar.web.connection import Limits
 from sidecar.web.connections import HARD_STOP_SECONDS, Connections
-from sidecar.web.middleware import LARGEST_BODY_BYTES, check_size, error_middleware
+from sidecar.web.limits import LARGEST_BODY_BYTES, Limits
+from sidecar.web.middleware import check_size, error_middleware
 from sidecar.web.sockets import bind_tcp
 from tests.clock import FakeClock
 
@@ -73,8 +74,9 @@ class Client:
 
 
 class Listener:
-    def __init__(self, connections: Connections, port: int, clock: FakeClock) -> None:
+    def __init__(self, connections: Connections, port: int, clock: FakeClock, hot: HotCounters) -> None:
         self.connections = connections
+        self.hot = hot
         self.port = port
         self.clock = clock
         self.release = asyncio.Event()
@@ -116,8 +118,8 @@ async def listening(limits: Limits | None = None) -> AsyncIterator[Listener]:
     app = web.Application(middlewares=[error_middleware(hot, check_size)], client_max_size=LARGEST_BODY_BYTES)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=HARD_STOP_SECONDS)
     sockets = bind_tcp("api", "127.0.0.1", 0)
-    connections = Connections(runner, limits or Limits(8), clock=clock)
-    listener = Listener(connections, sockets[0].getsockname()[1], clock)
+    connections = Connections(runner, limits or Limits(8), clock=clock, hot=hot)
+    listener = Listener(connections, sockets[0].getsockname()[1], clock, hot)
 
     async def small(_: web.Request) -> web.Response:
         return web.Response(text="small")

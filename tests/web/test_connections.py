@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from sidecar.web.connection import Limits
-from sidecar.web.connections import MOST_REFUSALS
+from sidecar.web.limits import Limits
+from sidecar.web.refusal import MOST_REFUSALS
 from tests.web.listening import GET, HOST, Client, Listener, listening, settle
 
 WAIT = b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -36,14 +36,6 @@ async def test_one_client_too_many_is_refused_at_once_and_the_others_are_served(
         assert [(await client.reply()).body for client in waiting] == [b"done"] * 3
 
 
-async def test_a_place_that_gets_free_is_taken() -> None:
-    async with listening(Limits(2)) as listener:
-        first, _ = await occupy(listener, 2)
-        await first.close()
-        await settle()
-        assert (await (await listener.client()).ask(GET)).body == b"small"
-
-
 async def test_an_overload_is_logged_once_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     async with listening(Limits(2)) as listener:
         with caplog.at_level(logging.WARNING, "sidecar.web.connections"):
@@ -51,8 +43,11 @@ async def test_an_overload_is_logged_once_until_it_is_over(caplog: pytest.LogCap
             for _ in range(3):
                 await (await listener.client()).ask(GET)
             assert [record.message for record in caplog.records] == ["clients are refused: too many connections"]
+            listener.release.set()
             for client in clients:
+                await client.reply()
                 await client.close()
+            listener.release.clear()
             await settle()
             await listener.sweep(1)
             await occupy(listener, 2)
@@ -104,12 +99,32 @@ async def test_unfinished_requests_make_room_before_idle_connections_do() -> Non
         assert (await idle.ask(GET)).body == b"small"
 
 
-async def test_who_has_only_just_connected_does_not_make_room() -> None:
+async def test_a_client_in_conversation_does_not_make_room_at_once() -> None:
     async with listening(Limits(1)) as listener:
         first = await listener.client()
+        await first.ask(GET)
         await listener.sweep(1)
         assert (await (await listener.client()).ask(GET)).status == 429
         assert (await first.ask(GET)).body == b"small"
+
+
+async def test_connections_that_never_say_anything_keep_nothing_out() -> None:
+    async with listening(Limits(4)) as listener:
+        asking = await listener.client()
+        await asking.ask(GET)
+        silent = [await listener.client() for _ in range(20)]
+        assert (await (await listener.client()).ask(GET)).body == b"small"
+        assert (await asking.ask(GET)).body == b"small"
+        assert [await client.is_closed() for client in silent[:18]] == [True] * 18
+        assert len(listener.connections) == 4
+
+
+async def test_a_client_that_left_while_it_waited_makes_room_at_once() -> None:
+    async with listening(Limits(1)) as listener:
+        (client,) = await occupy(listener, 1)
+        await client.close()
+        await settle()
+        assert (await (await listener.client()).ask(GET)).body == b"small"
 
 
 # Too slow
@@ -236,6 +251,38 @@ async def test_sweeps_are_made_every_half_second_and_a_frozen_process_made_none(
         assert await client.is_closed()
 
 
+# A client that closes its half
+
+
+@pytest.mark.parametrize("request_", [GET, GET + GET, POST + b"1234", WAIT, WAIT + GET])
+async def test_what_was_asked_before_the_client_closed_its_half_is_answered(request_: bytes) -> None:
+    async with listening() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(request_)
+        writer.write_eof()
+        await settle()
+        listener.release.set()
+        async with asyncio.timeout(5):
+            answers = await reader.read()
+        assert answers.count(b"HTTP/1.1 200 OK") == request_.count(b"HTTP/1.1")
+        assert answers.count(b"Connection: close") <= 1
+        assert len(listener.connections) == 0
+        writer.close()
+
+
+@pytest.mark.parametrize("request_", [b"", GET[:-2], POST + b"12"])
+async def test_half_a_request_and_no_more_to_come_ends_the_connection(request_: bytes) -> None:
+    async with listening() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(request_)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        await settle()
+        assert len(listener.connections) == 0
+        writer.close()
+
+
 # How it ends
 
 
@@ -260,10 +307,7 @@ async def test_what_has_arrived_is_answered_and_idle_connections_are_closed() ->
         await closing
 
 
-async def test_a_request_that_the_kernel_holds_is_answered_on_an_idle_connection(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sidecar.web.connections.QUIET_SECONDS", 0.0)
+async def test_a_request_that_the_kernel_holds_is_answered_on_an_idle_connection() -> None:
     async with listening() as listener:
         raw = socket.create_connection(("127.0.0.1", listener.port))
         client = Client(*await asyncio.open_connection(sock=raw.dup()))

@@ -1,5 +1,6 @@
 """What is not an ordinary request: answered with what is wrong about it, never with a 500, never in silence."""
 
+import asyncio
 import gzip
 import logging
 
@@ -30,12 +31,10 @@ def sized(body: bytes, *fields: bytes) -> bytes:
         (SMALL + (b"X: " + b"a" * 1000 + b"\r\n") * 100, 431, "headers_too_large"),
         (sized(bytes(131_073)), 413, "payload_too_large"),
         (sized(bytes(2_000_000)), 413, "payload_too_large"),
-        (sized(BOMB, b"Content-Encoding: gzip\r\n"), 413, "payload_too_large"),
-        (sized(b"1234", b"Content-Encoding: gzip\r\n"), 400, "invalid_request"),
         (CHUNKED + b"zz\r\n1234\r\n0\r\n\r\n", 400, "invalid_request"),
         (POST + b"Content-Length: -4\r\n\r\n1234", 400, "invalid_request"),
         (sized(b"4\r\n1234\r\n0\r\n\r\n", b"Transfer-Encoding: chunked\r\n"), 400, "invalid_request"),
-        (sized(b"1234", b"Expect: miracles\r\n"), 417, "invalid_request"),
+        (b"GET /nowhere HTTP/1.1\r\n" + HOST + b"Expect: miracles\r\n\r\n", 404, "not_found"),
         (SMALL + HOST + b"\r\n", 400, "invalid_request"),
         (b"GET /small HTTP/1.1\r\n\r\n", 400, "invalid_request"),
         (b"GET /small HTTP/9.9\r\n\r\n", 400, "invalid_request"),
@@ -67,6 +66,9 @@ async def test_a_bad_request_gets_a_problem_and_no_traceback(
         (b"\r\n\r\n" + GET, b"small"),
         (SMALL + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", b"small"),
         (SMALL + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", b"small"),
+        (SMALL + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nab", b"small"),
+        (sized(b"1234", b"Expect: miracles\r\n"), b"1234"),
+        (sized(BOMB, b"Content-Encoding: gzip\r\n"), BOMB),
         (CHUNKED + b"4\r\n1234\r\n0\r\n\r\n", b"1234"),
         (sized(bytes(131_072)), bytes(131_072)),
     ],
@@ -76,6 +78,71 @@ async def test_an_unusual_request_is_served_and_the_connection_lives_on(request_
         client = await listener.client()
         assert (await client.ask(request_)).body == body
         assert (await client.ask(GET)).body == b"small"
+
+
+@pytest.mark.parametrize("request_", [b"hello\r\n\r\n", b"GET /" + b"a" * 70_000, b"GET /\xff HTTP/1.1\r\n\r\n"])
+async def test_what_is_no_request_is_counted_and_ends_the_connection_as_http_1_1_does(request_: bytes) -> None:
+    async with listening() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(request_)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 4")
+        assert b"\r\nConnection: close\r\n" in answer
+        status = int(answer.split()[1])
+        assert listener.hot.route("unmatched").statuses == {status: 1}
+        writer.close()
+
+
+async def test_several_megabytes_of_a_target_are_read_so_that_their_refusal_is() -> None:
+    async with listening() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        for _ in range(80):
+            writer.write(b"GET /" + b"a" * 100_000)
+            await writer.drain()
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 414 ")
+        assert len(listener.connections) == 1
+        await listener.sweep(5)
+        assert len(listener.connections) == 0
+        writer.close()
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"0.9", b"1.0"])
+async def test_the_status_line_is_in_a_version_that_we_speak(version: bytes) -> None:
+    async with listening() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(b"GET /small HTTP/" + version + b"\r\n" + HOST + b"Connection: close\r\n\r\n")
+        async with asyncio.timeout(5):
+            line = await reader.readline()
+        assert line.split()[0] == (b"HTTP/1.0" if version == b"1.0" else b"HTTP/1.1")
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"TLS/1.0"])
+async def test_requests_in_a_row_behind_one_with_an_upgrade_are_answered(protocol: bytes) -> None:
+    upgrade = SMALL + b"Connection: upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+    for stream in (
+        upgrade + GET,
+        GET + upgrade + GET + GET,
+        upgrade + upgrade + GET,
+        upgrade + sized(b"12") + GET,
+    ):
+        async with listening() as listener:
+            client = await listener.client()
+            await client.send(stream)
+            assert {(await client.reply()).status for _ in range(stream.count(b"HTTP/1.1"))} == {200}
+            await client.send(upgrade + GET[:9])
+            assert (await client.reply()).body == b"small"
+            assert (await client.ask(GET[9:])).body == b"small"
+
+
+async def test_an_upgrade_with_a_body_whose_end_cannot_be_told_ends_the_connection() -> None:
+    upgrade = CHUNKED[:-2] + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+    async with listening() as listener:
+        client = await listener.client()
+        assert (await client.ask(upgrade + GET)).headers["connection"] == "close"
+        assert await client.is_closed()
 
 
 async def test_a_connection_survives_a_body_that_was_too_large() -> None:

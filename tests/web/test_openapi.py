@@ -12,8 +12,8 @@ from sidecar import errors
 from sidecar.models import Basis, Confidence, ConfidenceReason, MarketCap
 from sidecar.runtime.version import __version__
 from sidecar.web.api import create_api
-from sidecar.web.middleware import _HTTP_PROBLEMS
 from sidecar.web.openapi import document
+from sidecar.web.problems import HTTP_PROBLEMS
 from sidecar.web.streams import Streams
 from tests.web.contract import DESCRIPTION, Answer, check, validate
 from tests.web.serving import SOL, Site
@@ -75,7 +75,7 @@ def test_it_describes_every_problem_with_its_status() -> None:
         for one in vars(errors).values()
         if isinstance(one, type) and issubclass(one, errors.McSidecarError) and one is not errors.SettingsError
     }
-    theirs = {(code, status) for status, (code, _) in _HTTP_PROBLEMS.items()}
+    theirs = {(code, status) for status, (code, _) in HTTP_PROBLEMS.items()}
     described = {
         (code, int(name.removeprefix("Problem")))
         for name, response in DESCRIPTION["components"]["responses"].items()

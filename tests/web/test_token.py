@@ -2,7 +2,9 @@ import asyncio
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
+from sidecar.config.settings import CacheSettings, RefreshSettings
 from sidecar.demo import Fault
 from sidecar.demo.tokens import address_of
 from tests.clock import UNIX_START
@@ -80,9 +82,9 @@ async def test_every_market_cap_is_price_times_the_supply_that_the_basis_names(s
 @pytest.mark.parametrize(
     ("seconds", "age", "cache_control", "cache_status", "stale"),
     [
-        (0.0, "0", "max-age=360", "mc-sidecar; hit", False),
-        (12.999, "12", "max-age=360", "mc-sidecar; hit", False),
-        (360.0, "360", "max-age=360", "mc-sidecar; hit", False),
+        (0.0, "0", "max-age=60", "mc-sidecar; hit", False),
+        (12.999, "12", "max-age=60", "mc-sidecar; hit", False),
+        (360.0, "360", "max-age=60", "mc-sidecar; hit", False),
         (360.5, "360", "max-age=0", "mc-sidecar; hit; detail=stale", True),
         (3600.0, "3600", "max-age=0", "mc-sidecar; hit; detail=stale", True),
     ],
@@ -100,11 +102,18 @@ async def test_the_headers_say_how_old_a_token_is_and_how_it_was_found(
     assert (answer.json["cached"], answer.json["timestamp"]) == (True, UNIX_START)
 
 
-async def test_max_age_follows_the_settings() -> None:
-    settings = with_api()
-    cache = type(settings.cache)(fresh_seconds=512.7)
-    async with serving(type(settings)(api=settings.api, ops=settings.ops, cache=cache)) as site:
-        assert (await site.get(f"/mc/{SOL}")).headers["Cache-Control"] == "max-age=512"
+async def test_max_age_is_the_interval_of_a_tracked_token_and_the_freshness_of_another() -> None:
+    settings = replace(
+        with_api(), cache=CacheSettings(fresh_seconds=512.7), refresh=RefreshSettings(popular_seconds=30.5)
+    )
+    async with serving(settings) as site:
+        other = site.unpopular()
+        await site.wait_for(site.get(f"/mc/{other}"))
+        ages = [(await site.get(f"/mc/{mint}")).headers["Cache-Control"] for mint in (SOL, other, SOL)]
+        for _ in range(4):
+            await site.get(f"/mc/{other}")
+        ages.append((await site.get(f"/mc/{other}")).headers["Cache-Control"])
+        assert ages == ["max-age=30", "max-age=512", "max-age=30", "max-age=300"]
 
 
 async def test_a_token_that_had_to_be_fetched_says_so_once(site: Site) -> None:
