@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Final, get_args
@@ -147,6 +147,29 @@ class HotCounters(Collector):
             seconds.add_metric([template], stats.durations.buckets(), stats.durations.total)
         yield requests
         yield seconds
+
+
+class Tally(Collector):
+    """A gauge by label whose values are counted together at each scrape, so that all take one pass."""
+
+    def __init__(self, name: str, text: str, label: str, values: Sequence[str]) -> None:
+        self._name = name
+        self._text = text
+        self._label = label
+        self._values = values
+        self.labels_seen: Callable[[], Iterable[str]] = tuple
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the family: `/metrics?name[]=…` finds a collector by what it describes."""
+        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family for one scrape."""
+        counts = Counter(self.labels_seen())
+        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
+        for value in self._values:
+            family.add_metric([value], counts[value])
+        yield family
 
 
 class HitRatio:

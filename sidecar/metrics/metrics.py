@@ -8,7 +8,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 
-from sidecar.metrics.hot import HitRatio, HotCounters, Timestamp
+from sidecar.metrics.hot import HitRatio, HotCounters, Tally, Timestamp
 from sidecar.metrics.labels import (
     OUTCOMES,
     REFRESH_BUCKETS,
@@ -69,18 +69,16 @@ class Metrics:
         self.tracked_tokens = self._gauge("tracked_tokens", "Tokens kept warm.", ["tier"])
         for tier in get_args(Tier):
             self.tracked_tokens.labels(tier)
-        self.tokens_by_confidence = self._gauge(
-            "tokens_by_confidence", "Tracked tokens with a market cap, by its confidence.", ["confidence"]
+        text = "Tracked tokens with a market cap, by its confidence."
+        self.tokens_by_confidence = Tally(
+            "mc_sidecar_tokens_by_confidence", text, "confidence", get_args(Confidence)
         )
-        for confidence in get_args(Confidence):
-            self.tokens_by_confidence.labels(confidence)
-        self.popular_below_high = self._gauge(
-            "popular_tokens_below_high",
-            "Popular tokens that are kept from confidence high, by what keeps them; one may count for several.",
-            ["reason"],
+        text = "Popular tokens that are kept from confidence high, by what keeps them; one may count for several."
+        self.popular_below_high = Tally(
+            "mc_sidecar_popular_tokens_below_high", text, "reason", get_args(ConfidenceReason)
         )
-        for why in get_args(ConfidenceReason):
-            self.popular_below_high.labels(why)
+        for tally in (self.tokens_by_confidence, self.popular_below_high):
+            self.registry.register(tally)
         self.popular_unpriced = self._gauge(
             "popular_unpriced_tokens", "Tokens of the popular list without a market cap in memory."
         )

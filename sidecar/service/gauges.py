@@ -1,5 +1,6 @@
 """The gauges that are read when they are scraped, and those that only the settings decide."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import get_args
 
@@ -15,10 +16,8 @@ def watch(engine: Engine) -> None:
     metrics.cache_entries.set_function(lambda: len(engine.cache))
     for tier in get_args(Tier):
         metrics.tracked_tokens.labels(tier).set_function(partial(engine.tracker.size, tier))
-    for confidence in get_args(Confidence):
-        metrics.tokens_by_confidence.labels(confidence).set_function(partial(_of_confidence, engine, confidence))
-    for reason in get_args(ConfidenceReason):
-        metrics.popular_below_high.labels(reason).set_function(partial(_kept_from_high, engine, reason))
+    metrics.tokens_by_confidence.labels_seen = partial(_confidences, engine)
+    metrics.popular_below_high.labels_seen = partial(_kept_from_high, engine)
     metrics.popular_unpriced.set_function(partial(_popular_unpriced, engine))
     for name, upstream in engine.upstreams.items():
         metrics.budget_limit.labels(name).set_function(partial(_limit, upstream.budget))
@@ -51,14 +50,16 @@ def _limit(budget: Budget) -> int:
     return budget.requests_per_minute
 
 
-def _of_confidence(engine: Engine, confidence: Confidence) -> int:
-    entries = map(engine.cache.get, engine.tracker.mints)
-    return sum(entry is not None and entry.cap.confidence == confidence for entry in entries)
+def _confidences(engine: Engine) -> Iterator[Confidence]:
+    for mint in engine.tracker.mints:
+        if (entry := engine.cache.get(mint)) is not None:
+            yield entry.cap.confidence
 
 
-def _kept_from_high(engine: Engine, reason: ConfidenceReason) -> int:
-    entries = map(engine.cache.get, engine.tracker.popular)
-    return sum(entry is not None and reason in entry.cap.confidence_reasons for entry in entries)
+def _kept_from_high(engine: Engine) -> Iterator[ConfidenceReason]:
+    for mint in engine.tracker.popular:
+        if (entry := engine.cache.get(mint)) is not None:
+            yield from entry.cap.confidence_reasons
 
 
 def _popular_unpriced(engine: Engine) -> int:
