@@ -1,4 +1,4 @@
-"""The events of the page: what `status` says, and each second what has changed. At rest while nobody looks."""
+"""The events of the page: what `status` says, and each second what has changed. At rest without a client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -111,7 +111,7 @@ class Board:
 
     async def _whole(self) -> bytes:
         document = await self.document()
-        if not self._rows:  # the first who looks on: what changes, changes from here
+        if not self._rows:  # the first client: what changes, changes from here
             self._rows = document["tokens"]
             self._tiers = {mint: row["tier"] for mint, row in self._rows.items()}
             self._sections = {name: value for name, value in document.items() if name not in _NO_SECTIONS}
@@ -119,7 +119,7 @@ class Board:
         return _event("status", {**document, "history": history})
 
     async def run(self) -> None:
-        """Look at the state every second, and tell those who look on what has changed."""
+        """Look at the state every second, and tell the clients what has changed."""
         while True:
             await self._clock.sleep(TICK_SECONDS)
             sampled = self.history.sample()

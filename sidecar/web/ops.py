@@ -14,7 +14,7 @@ from sidecar.models import parse_mint
 from sidecar.service.service import PreCacheService
 from sidecar.web.board import Board
 from sidecar.web.event_stream import HEADERS, EventStream
-from sidecar.web.explaining import explanation
+from sidecar.web.explaining import explanation, unpriced_explanation
 from sidecar.web.middleware import check_size, declare_routes, error_middleware
 from sidecar.web.page import BOARD, get_page
 from sidecar.web.responses import SERVICE, json_value
@@ -99,12 +99,15 @@ async def status_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def status_token(request: web.Request) -> web.Response:
-    """Explain one token out of memory; it counts as no look-up."""
+    """Explain one token out of memory, one without a price too; it counts as no look-up."""
     service = request.app[SERVICE]
     mint = parse_mint(request.match_info["mint"])
     found = service.lookups.peek(mint)
     if found is None:
-        raise NotPricedError(service.engine.cache.unpriced_reason(mint) or "it is not in memory")
+        if (reason := service.engine.cache.unpriced_reason(mint)) is None:
+            raise NotPricedError("it is not in memory")
+        token = {"mint": mint, "market_cap_usd": None, "reason": reason}
+        return json_value({**token, **unpriced_explanation(service, mint)})
     return json_value({**msgspec.to_builtins(found.cap), **explanation(service, found)})
 
 

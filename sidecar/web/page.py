@@ -1,4 +1,4 @@
-"""The operator's page: one file with its style and script inside, and a table for who has no script."""
+"""The operator's page: one file with its style and script inside, and a table for browsers without one."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""All clients that follow tokens. It hears of every change once and tells those who follow the mint."""
+"""All clients that follow tokens. It hears of every change once and tells the streams of the mint."""
 
 import asyncio
 import re
@@ -46,7 +46,7 @@ class Streams:
         self._sets = {name: self._members(name) for name in SETS}
         self._set_changed: dict[str | None, int] = dict.fromkeys(SETS, 0)
         self._told_priced: set[Mint] = set()
-        """Of whom somebody believes that they have a price."""
+        """The mints that some client takes to have a price."""
         self._flush: asyncio.Handle | None = None
         self._flushed = 0.0
         self._closed = False
@@ -104,7 +104,7 @@ class Streams:
     # Changes
 
     def _sets_changed(self) -> None:
-        """Tell those who follow a set who has joined and who has left it."""
+        """Tell the followers of each set which mints have joined and which have left it."""
         for name in SETS:
             before, now = self._sets[name], self._members(name)
             if now == before:

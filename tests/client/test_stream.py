@@ -65,7 +65,7 @@ async def test_mints_are_followed_from_a_snapshot_on(site: Site, caps: MarketCap
     snapshot = await following_event(events)
     publish(site, JUP, 7.0)
     changed = await following_event(events)
-    site.sidecar.service.engine.publisher.publish_unpriced(Mint(JUP), "nobody knows it")
+    site.sidecar.service.engine.publisher.publish_unpriced(Mint(JUP), "no source knows it")
 
     assert isinstance(snapshot, Snapshot)
     assert snapshot.tokens[SOL] == await site.sidecar.service.get(SOL)
@@ -75,7 +75,7 @@ async def test_mints_are_followed_from_a_snapshot_on(site: Site, caps: MarketCap
     }
     assert isinstance(changed, TokenChanged)
     assert (changed.token.mint, changed.token.price_usd) == (JUP, 7.0)
-    assert await following_event(events) == NotPriced(JUP, "not_priced", "nobody knows it")
+    assert await following_event(events) == NotPriced(JUP, "not_priced", "no source knows it")
 
 
 async def test_a_set_is_followed_with_what_joins_and_leaves_it(site: Site, caps: MarketCaps) -> None:

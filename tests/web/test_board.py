@@ -160,14 +160,16 @@ async def test_status_holds_the_tracked_tokens_and_the_settings(site: Site) -> N
 
 async def test_a_token_is_explained_out_of_memory_and_counts_as_no_look_up(site: Site) -> None:
     answer = await site.ops(f"/status/tokens/{JUP}")
-    unpriced, bad = await site.ops(f"/status/tokens/{STSOL}"), await site.ops("/status/tokens/x")
+    unpriced = await site.ops(f"/status/tokens/{STSOL}")
+    unknown, bad = await site.ops(f"/status/tokens/{site.unpopular()}"), await site.ops("/status/tokens/x")
 
     assert answer.json["mint"] == JUP
     assert [quote["source"] for quote in answer.json["quotes"] if quote["taken"]] == ["jupiter"]
-    assert [(one.status, one.json["code"]) for one in (unpriced, bad)] == [
-        (404, "not_priced"),
-        (400, "invalid_mint"),
-    ]
+    assert (unpriced.status, unpriced.json["market_cap_usd"]) == (200, None)
+    assert unpriced.json["reason"] == site.sidecar.service.engine.cache.unpriced_reason(Mint(STSOL))
+    assert {"quotes", "supplies"} <= unpriced.json.keys()
+    assert (unknown.status, unknown.json["code"]) == (404, "not_priced")
+    assert (bad.status, bad.json["code"]) == (400, "invalid_mint")
     assert site.sidecar.service.get_stats()["total_requests"] == 0
 
 

@@ -75,11 +75,11 @@ async def test_a_mint_that_is_not_in_memory_is_fetched_for_the_snapshot(site: Si
 async def test_a_value_that_is_gone_is_not_priced(site: Site) -> None:
     async with following(site, f"mints={JUP}") as follower:
         await follower.next("snapshot")
-        site.sidecar.service.engine.publisher.publish_unpriced(Mint(JUP), "nobody knows it")
+        site.sidecar.service.engine.publisher.publish_unpriced(Mint(JUP), "no source knows it")
 
         gone = await follower.next("not_priced")
 
-    assert gone == {"mint": JUP, "code": "not_priced", "detail": "nobody knows it"}
+    assert gone == {"mint": JUP, "code": "not_priced", "detail": "no source knows it"}
 
 
 async def test_a_value_that_was_not_replaced_until_it_was_too_old_is_gone() -> None:

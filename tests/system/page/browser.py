@@ -73,7 +73,7 @@ class Watched:
 async def looking_at(
     site: Site, browser: Browser, *, ready: str = "tr.row", **context: Any
 ) -> AsyncIterator[Watched]:
-    """Open the page; at the end it must have complained of nothing and asked nobody else for anything."""
+    """Open the page; at the end it must have complained of nothing and asked nothing else for anything."""
     base = site.sidecar.ops_addresses[0]
     opened = await browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **context})
     try:

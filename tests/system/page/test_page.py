@@ -82,7 +82,7 @@ async def test_a_change_is_shown_as_it_happens(browser: Browser) -> None:
         await site.rig.run_for(1)
         await seen.until_row(JUP, "$7.77B")
         changed = await seen.row(JUP)
-        publisher.publish_unpriced(Mint(JUP), "nobody knows it")
+        publisher.publish_unpriced(Mint(JUP), "no source knows it")
         await site.rig.run_for(1)
         await seen.until_row(JUP, "no price")
 
@@ -163,34 +163,42 @@ async def test_a_row_opens_its_explanation_by_keyboard_too(site: Site, browser: 
         counted = site.sidecar.service.get_stats()["total_requests"]
 
     assert (heading, back) == ("SOL", SOL)
+    assert "in use" in verdicts
     assert "Jupiter 0.0 %" in label
     assert "taken" in verdicts
     assert counted == 0
 
 
 @pytest.mark.parametrize(
-    "context",
-    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"color_scheme": "dark", **NARROW}],
-    ids=["light", "dark", "narrow"],
+    ("context", "view", "ground"),
+    [
+        ({"color_scheme": "light"}, "table", "rgb(244, 245, 243)"),
+        ({"color_scheme": "dark"}, "explanation", "rgb(15, 18, 17)"),
+        ({"color_scheme": "dark", **NARROW}, "table", "rgb(15, 18, 17)"),
+    ],
+    ids=["light", "dark-explained", "dark-narrow"],
 )
-async def test_it_is_for_everybody(site: Site, browser: Browser, context: dict[str, Any]) -> None:
+async def test_it_is_for_everybody_in_the_light_and_in_the_dark(
+    site: Site, browser: Browser, context: dict[str, Any], view: str, ground: str
+) -> None:
     async with looking_at(site, browser, **context) as seen:
         await seen.page.fill("#filter", "ju")  # a few rows are checked as well as a hundred, and sooner
-        table = await seen.violations()
-        await seen.page.click(f"{mint_row(JUP)} .open")
-        await seen.page.wait_for_selector("#dialog[open] svg[aria-label^='Prices by source']")
-        explanation = await seen.violations()
+        if view == "explanation":
+            await seen.page.click(f"{mint_row(JUP)} .open")
+            await seen.page.wait_for_selector("#dialog[open] svg[aria-label^='Prices by source']")
 
-    assert table == explanation == []
+        assert await seen.violations() == []
+        assert await seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
 
 
-async def test_it_is_dark_where_the_system_is(site: Site, browser: Browser) -> None:
-    grounds = []
-    for scheme in ("light", "dark"):
-        async with looking_at(site, browser, color_scheme=scheme) as seen:
-            grounds.append(await seen.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+async def test_a_token_without_a_price_says_why(site: Site, browser: Browser) -> None:
+    async with looking_at(site, browser) as seen:
+        await seen.page.select_option("#confidence", "none")
+        await seen.page.click(f"{mint_row(STSOL)} .open")
+        await seen.until("() => document.querySelector('#dialog').innerText.includes('The supply')")
+        text = await seen.page.inner_text("#dialog")
 
-    assert grounds == ["rgb(244, 245, 243)", "rgb(15, 18, 17)"]
+    assert f"No price: {site.sidecar.service.engine.cache.unpriced_reason(Mint(STSOL))}" in text
 
 
 async def test_nothing_sticks_out_of_a_narrow_screen(site: Site, browser: Browser) -> None:
