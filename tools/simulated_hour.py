@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.stories.attacks import TOLD
 from tests.stories.in_turn import Segment, play_in_turn
 from tests.stories.stage import MINUTE, PRICE_SOURCES, Sample, Story, longest_wrong, play, stretches
 from tests.stories.stories import STORIES
@@ -35,6 +36,8 @@ The rules in short:
   refresh. Two others that confirm each other outvote it. Otherwise the old value is held for one refresh, at
   `low`. The next quote in the same direction is then taken, unless another good source stands by the old price:
   that one is served, at `low`.
+* What contradicts by a jump keeps a price from `high`, and so do a supply that jumps, a price that has moved by
+  more than ten times within one refresh, and one made more than ten minutes ago.
 * A failure never replaces a value; it only ages. An answer without a trustworthy price does, the second in a row.
 
 How it was made, so that nothing looks better than it is:
@@ -68,8 +71,10 @@ How long at a stretch a market cap more than 20 % off the truth was served, by t
 and the largest error. 59 s at `high` or `medium` is a price that moved right after a refresh. What is worse than
 that has one of these reasons:
 
-* **119 s at `high`**: two sources lag and confirm each other's old price. A majority that is wrong looks like one
-  that is right.
+* **A minute at `medium`**: two sources lag and confirm each other's old price. A majority that is wrong looks like
+  one that is right, but for the source that contradicts it.
+* **Minutes at `high`, all sources frozen**: nothing tells a market that stands still from sources that do, before
+  Jupiter's price is ten minutes old.
 * **Minutes at `low`**: the preferred source, or the only one besides it, is stuck. The order of sources decides
   the price, comparison only the confidence: `low` says that a source contradicts.
 * **A minute at `low`** after a rug pull: one answer without a trustworthy price is no proof, the second is.
@@ -81,7 +86,7 @@ that has one of these reasons:
 
 async def page() -> str:
     """Play everything and return the page."""
-    told = [(story, await play(story)) for story in STORIES]
+    told = [(story, await play(story)) for story in (*STORIES, *TOLD)]
     tables = (_story(number, story, samples) for number, (story, samples) in enumerate(told, 1))
     summary = "".join(_summary(story, samples) for story, samples in told)
     return _HEAD + "".join(tables) + _in_turn(await play_in_turn()) + _SUMMARY_HEAD + summary

@@ -101,6 +101,15 @@ def circulating_in_use(state: TokenState, now: Instant) -> SourcedValue | None:
     return in_unit_of(known, chain, now) if known is not None and is_remembered(known.received, now) else None
 
 
+def is_confirmed(chain: ChainSupply, state: TokenState, now: Instant) -> bool | None:
+    """Return whether the preferred source's total speaks for a reading of the chain; None: it says nothing now."""
+    said = _said_total(state, chain, now)
+    if said is None or now.monotonic - said.received.monotonic > CURRENT_SECONDS:
+        return None
+    totals = (chain.total, EXACT.multiply(chain.total, multiplier_at(chain, now)))
+    return any(within(said.value, total, GROSS_FACTOR) for total in totals)
+
+
 def multiplier_at(chain: ChainSupply | None, moment: Instant) -> Decimal:
     """Return the multiplier in force on chain at a moment, 1 without any."""
     return ONE if chain is None or chain.scaled is None else chain.scaled.at(moment.unix)

@@ -16,6 +16,7 @@ from sidecar.pricing.supply import (
     circulating_in_use,
     effective_supply,
     in_unit_of,
+    is_confirmed,
     is_remembered,
 )
 from sidecar.pricing.token_state import SourcedValue, TokenState
@@ -43,6 +44,8 @@ def take_chain(
         return state, True  # another mint's account
     used = chain_in_use(state, answered)
     chain, pending, changed = _held(used, state.chain_pending, supply, _near_on_chain, jump_factor)
+    if changed and used is not None and _is_refuted(supply, used, state, answered):
+        chain, pending, changed = used, state.chain_pending, False
     since = answered if changed else state.chain_changed
     return replace(state, chain=chain, chain_pending=pending, chain_changed=since), chain is not supply
 
@@ -58,6 +61,11 @@ def update_supplies(
         if total_refused or circulating_refused:
             refused[quote.source] = None
     return state, list(refused)
+
+
+def _is_refuted(supply: ChainSupply, used: ChainSupply, state: TokenState, now: Instant) -> bool:
+    """Return whether the preferred source speaks for the supply in use and against one read again and again."""
+    return is_confirmed(used, state, now) is True and is_confirmed(supply, state, now) is False
 
 
 def _is_behind(state: TokenState, slot: int | None, answered: Instant) -> bool:
