@@ -2,6 +2,7 @@
 
 import json
 import os
+import textwrap
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,6 @@ from tests.system.k8s.rendering import (
     FOLDERS,
     MANIFESTS,
     REPOSITORY,
-    REVIEWED,
     containers,
     deployments,
     documents,
@@ -37,17 +37,22 @@ def folder(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("name", sorted(REVIEWED))
-def test_rendered_manifests_are_the_reviewed_ones(name: str) -> None:
+def for_review(text: str) -> str:
+    """Return rendered manifests without the dashboard, which is reviewed where it stands."""
+    dashboard = (MANIFESTS / "monitoring" / "dashboard.json").read_text()
+    return text.replace(textwrap.indent(dashboard, "    "), "    (as it is)\n")
+
+
+def test_rendered_manifests_are_the_reviewed_ones(folder: str) -> None:
     """After a change that is meant, run once with UPDATE_GOLDEN=1 and review the difference."""
-    rendered, golden = render(FOLDERS[name]), GOLDEN / f"{name}.yaml"
+    rendered, golden = for_review(render(FOLDERS[folder])), GOLDEN / f"{folder}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(rendered)
     assert rendered == golden.read_text()
 
 
 def test_there_is_no_golden_file_without_its_folder() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == REVIEWED
+    assert {path.stem for path in GOLDEN.iterdir()} == set(FOLDERS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
