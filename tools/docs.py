@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from sidecar.config.settings import FileSettings, Section
+from sidecar.config.settings import FileSettings, Section, SourcesSettings
 from sidecar.config.words import allowed
 from sidecar.metrics.metrics import Metrics
 from sidecar.runtime.clock import SystemClock
@@ -79,6 +79,8 @@ def _docstrings(section: type[Section]) -> dict[str, str]:
     """Return the text under each attribute, inherited ones included."""
     texts: dict[str, str] = {}
     for one in reversed(section.__mro__[: section.__mro__.index(Section)]):
+        if one is SourcesSettings:  # made from the list of sources: all of it are sections
+            continue
         body = typing.cast("ast.ClassDef", ast.parse(inspect.getsource(one)).body[0]).body
         for attribute, text in itertools.pairwise(body):
             if isinstance(attribute, ast.AnnAssign) and isinstance(text, ast.Expr):
