@@ -107,16 +107,13 @@ class UpstreamError(Exception):
 
 
 class NotAskedError(UpstreamError):
-    """The upstream was not asked: our budget is used up, it refused a call lately, or its circuit is open."""
+    """The upstream was not asked at all: its budget is used up, or its circuit is open."""
 
-    def __init__(self, source: str, reason: Literal["budget", "refused", "circuit"], retry_after: float) -> None:
-        details = {
-            "budget": "over its call budget",
-            "refused": "not asked: it refused a call lately",
-            "circuit": "not asked: its circuit is open",
-        }
-        outcome: Outcome = "connect" if reason == "circuit" else "rate_limited"
-        super().__init__(source, outcome, details[reason], retry_after=retry_after)
+    def __init__(self, source: str, reason: Literal["budget", "circuit"], retry_after: float) -> None:
+        detail = "over its call budget" if reason == "budget" else "not asked: its circuit is open"
+        super().__init__(
+            source, "rate_limited" if reason == "budget" else "connect", detail, retry_after=retry_after
+        )
         self.reason = reason
 
 

@@ -22,7 +22,7 @@ from sidecar.fleet.store import Store
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.metrics.labels import LoopName
 from sidecar.models import MarketCap, Mint
-from sidecar.refresh.refresher import Future
+from sidecar.refresh.batches import Future
 from sidecar.service.wiring import Engine
 
 
@@ -51,7 +51,7 @@ class Fleet:
         publishing = self._publishing = Publishing(engine, store, membership, shared_clock)
         receiving = self._receiving = Receiving(engine, store, shared_clock, metrics)
         misses = self._misses = MissRoad(
-            engine.refresher.ask,
+            engine.misses.ask,
             send=demand.miss,
             forwards=lambda: self.role == "follower",
             clock=clock,

@@ -10,8 +10,8 @@ from sidecar.fleet.records import MOST_MINTS, Failed, ToMembers, UnderWay, Unpri
 from sidecar.fleet.store import StoreError
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.models import Mint
+from sidecar.refresh.batches import Future
 from sidecar.refresh.publish import FetchResult
-from sidecar.refresh.refresher import Future
 from sidecar.runtime.clock import Clock
 from sidecar.snapshot.records import SavedToken
 
@@ -28,7 +28,7 @@ Ask = Callable[[Iterable[Mint]], dict[Mint, Future]]
 
 
 class MissRoad:
-    """`ask` like the refresher's. `send` tells the leader; `forwards` says whether there is one to be told."""
+    """`ask` like that of `Misses`. `send` tells the leader; `forwards` says whether there is one to be told."""
 
     def __init__(
         self,

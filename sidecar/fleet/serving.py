@@ -12,7 +12,7 @@ from sidecar.fleet.records import Failed, Missed, NonsenseError, Requested, Unde
 from sidecar.fleet.shared_clock import SharedClock
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.models import Mint
-from sidecar.refresh.refresher import Future
+from sidecar.refresh.batches import Future
 from sidecar.service.wiring import Engine
 
 SHARE_SECONDS: Final = 10.0
@@ -71,7 +71,7 @@ class Serving:
         for mint in unknown[room:]:
             self._fail(mint, too_many)
         asked_at = self._engine.clock.monotonic()
-        futures = self._engine.refresher.ask(unknown[:room])
+        futures = self._engine.misses.ask(unknown[:room])
         self._asked[missed.member] += len(futures)
         if pending := tuple(mint for mint, future in futures.items() if not future.done()):
             self._publishing.note(UnderWay(pending))

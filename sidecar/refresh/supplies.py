@@ -90,7 +90,7 @@ class SupplyReader:
             answer = await self._source.supplies(batch, priority)
         except UpstreamError as error:
             if error.status == _FORBIDDEN:
-                self._upstream.budget.refused(FORBIDDEN_SECONDS)
+                self._upstream.budget.block(FORBIDDEN_SECONDS)
             return error.detached()
         except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
             return self._upstream.broke(error)

@@ -16,7 +16,7 @@ from sidecar.errors import (
 )
 from sidecar.metrics.labels import LookupResult
 from sidecar.models import MarketCap, Mint, parse_mint
-from sidecar.refresh.refresher import Future
+from sidecar.refresh.batches import Future
 from sidecar.runtime.aio import wait_within, yielding
 from sidecar.service.tally import Tally
 from sidecar.service.wiring import Engine
@@ -52,7 +52,7 @@ class LookupHit(NamedTuple):
 class Lookups:
     """All look-ups of one engine. `tracked_changed` hears when a request made a mint join the tracked set.
 
-    `fetch` gets what is not in memory, `request` counts what is asked for: the refresher's and the tracker's,
+    `fetch` gets what is not in memory, `request` counts what is asked for: the misses' and the tracker's,
     or a road with more on it.
     """
 
@@ -65,7 +65,7 @@ class Lookups:
         request: Callable[[Mint, int], bool] | None = None,
     ) -> None:
         self._engine = engine
-        self._fetch_upstream = fetch or engine.refresher.ask
+        self._fetch_upstream = fetch or engine.misses.ask
         self._request = request or engine.tracker.request
         self._clock = engine.clock
         self._cache = engine.cache

@@ -1,4 +1,4 @@
-"""Puts the refresh engine together from the settings: upstreams, sources, memory, tracker, refresher."""
+"""Puts the refresh engine together from the settings: upstreams, sources, memory, tracker, refreshing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -17,8 +17,10 @@ from sidecar.pricing.grading import Policy
 from sidecar.pricing.supply import REMEMBERED_SECONDS
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.backoff import OmissionBackoff
+from sidecar.refresh.batches import Batches
 from sidecar.refresh.chain_time import ChainTime
 from sidecar.refresh.early import EarlyRefresh
+from sidecar.refresh.misses import Misses
 from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.supplies import SupplyReader
@@ -102,7 +104,9 @@ class Engine:
             clock=clock,
         )
         self.target_uncertainty = refresh.target_uncertainty
-        self.refresher = Refresher(self, deadline_seconds=settings.api.deadline_seconds)
+        self.batches = Batches(self)
+        self.misses = Misses(self, self.batches, deadline_seconds=settings.api.deadline_seconds)
+        self.refresher = Refresher(self, self.batches)
         self.early = EarlyRefresh(self, self.refresher)
         self.tracked_changed()
 
@@ -138,7 +142,8 @@ class Engine:
 
     async def close(self) -> None:
         """End every fetch and close the connections."""
-        await self.refresher.stop()
+        await self.batches.stop()
+        self.misses.stop()
         await self._session.close()
 
     def _received(self, mint: Mint) -> float | None:

@@ -42,7 +42,6 @@ class Budget:
         self._shared_from = 0.0
         self._blocked_until = 0.0
         self._refusals = 0
-        self._refused_until = 0.0
         self._backing_off_until = 0.0
 
     @property
@@ -145,12 +144,6 @@ class Budget:
             self._backing_off_until = now + backoff
             self.block(backoff * random.uniform(1.0, 1.25))
         self.block(retry_after or 0.0)
-        self._refused_until = self._blocked_until
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether calls wait because the upstream refused one, rather than for a slot."""
-        return self._clock.monotonic() < self._refused_until
 
     def accepted(self) -> None:
         """Forget earlier refusals: the upstream answered."""

@@ -97,11 +97,8 @@ class Upstream:
         if retry_in := self.breaker.retry_in():
             return NotAskedError(self.name, "circuit", retry_in)
         if not priority.waits and (delay := self.budget.delay(priority)):
-            return self._over_budget(delay)
+            return NotAskedError(self.name, "budget", delay)
         return None
-
-    def _over_budget(self, delay: float) -> NotAskedError:
-        return NotAskedError(self.name, "refused" if self.budget.is_refused else "budget", delay)
 
     def broke(self, error: Exception) -> UpstreamError:
         """Take an unexpected exception for a failure; the first in a row is logged with its traceback."""
@@ -162,7 +159,7 @@ class Upstream:
             delay = await self.budget.wait(priority, most)
             self._metrics.upstream_budget_wait.labels(self.name).inc(self._clock.monotonic() - began)
             if delay:
-                raise self._over_budget(delay)
+                raise NotAskedError(self.name, "budget", delay)
             async with self._slots.hold(self.name, priority):
                 self._check_circuit()
                 if self.budget.delay(priority):

@@ -8,7 +8,7 @@ from sidecar.cache.cache import Entry
 from sidecar.config.settings import CacheSettings, Settings
 from sidecar.errors import McSidecarError
 from sidecar.models import MarketCap, Mint
-from sidecar.refresh.refresher import MAX_MISSES
+from sidecar.refresh.misses import MAX_MISSES
 from tests.faults.warm import QUIET, assert_calm, served_from_memory
 from tests.running import Rig, running
 from tests.service.tokens import nobodys
@@ -28,23 +28,22 @@ def batches(size: int = BATCH) -> Iterator[list[Mint]]:
 def assert_bounded(rig: Rig) -> None:
     """Hold every structure that requests can fill to its bound."""
     service, tracking = rig.service, rig.service.settings.tracking
-    engine, refresher = service.engine, service.engine.refresher
-    context = refresher._context
+    engine = service.engine
     assert len(engine.cache) <= MAX_ENTRIES
     assert len(engine.cache._unpriced) <= MAX_ENTRIES
     assert len(engine.token_states) <= MAX_ENTRIES + tracking.max_tokens
-    assert len(context.backoff._entries) <= MAX_ENTRIES
+    assert len(engine.backoff._entries) <= MAX_ENTRIES
     assert len(engine.tracker._candidates) <= 2000
     assert len(engine.tracker.mints) <= tracking.max_tokens
     assert len(engine.schedule._due) == len(engine.tracker.mints)
-    assert refresher._misses <= MAX_MISSES
-    assert len(refresher._waiting) <= MAX_MISSES
-    assert len(refresher._batches) <= MAX_MISSES + tracking.max_tokens
-    assert len(refresher._tasks) <= 100
+    assert engine.misses._count <= MAX_MISSES
+    assert len(engine.misses._waiting) <= MAX_MISSES
+    assert len(engine.batches._by_mint) <= MAX_MISSES + tracking.max_tokens
+    assert len(engine.batches._tasks) <= 100
     assert len(asyncio.all_tasks()) <= 500
     for upstream in engine.upstreams.values():
         assert len(upstream.budget._begun) <= upstream.budget.requests_per_minute
-    assert len(context.symbols) == len(engine.tracker.popular)
+    assert len(engine.symbols) == len(engine.tracker.popular)
 
 
 async def test_look_ups_of_ten_times_as_many_unknown_mints_leave_everything_bounded() -> None:

@@ -73,7 +73,7 @@ async def recovers(rig: Rig) -> None:
 
 def assert_calm(service: PreCacheService) -> None:
     """Nothing is left of what was under way."""
-    refresher = service.engine.refresher
-    assert not refresher._waiting
-    assert refresher._misses == 0
-    assert len(refresher._tasks) <= len(refresher._batches)
+    batches, misses = service.engine.batches, service.engine.misses
+    assert not misses._waiting
+    assert misses._count == 0
+    assert len(batches._tasks) <= len(batches._by_mint)

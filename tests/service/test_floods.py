@@ -65,12 +65,12 @@ async def test_a_flood_leaves_every_structure_within_its_bound() -> None:
         await rig.run_for(65)
         await flood(rig, 100, 22)
         engine = rig.service.engine
-        refresher = engine.refresher
-        assert [len(refresher._batches), len(refresher._waiting), refresher._misses] == [0, 0, 0]
+        misses = engine.misses
+        assert [len(engine.batches._by_mint), len(misses._waiting), misses._count] == [0, 0, 0]
         assert len(engine.cache) <= 500
         assert len(engine.cache._unpriced) <= 500
         assert len(engine.token_states) <= 500 + 100
-        assert len(refresher._context.backoff._entries) <= 500
+        assert len(engine.backoff._entries) <= 500
         assert len(engine.tracker._candidates) <= 2000
         assert engine.tracker.mints == frozenset(engine.tracker.popular)
 

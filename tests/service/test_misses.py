@@ -157,7 +157,7 @@ async def test_what_of_a_thousand_does_not_fit_the_deadline_is_an_error_each_and
         assert many.tokens
         assert late
         await rig.run_for(30)
-        assert not rig.service.engine.refresher._batches
+        assert not list(rig.service.engine.batches)
         assert sum(rig.cap(mint) is not None for mint in late) > len(late) / 2
 
 

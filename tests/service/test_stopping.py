@@ -58,7 +58,7 @@ async def test_a_look_up_after_the_stop_is_refused_at_once(caplog: pytest.LogCap
         with caplog.at_level(logging.WARNING), pytest.raises(UpstreamUnavailableError):
             await rig.service.get(plain_tokens(rig.market, 1)[0])
         assert (caplog.records, rig.calls()) == ([], calls)
-        assert not rig.service.engine.refresher._tasks
+        assert not rig.service.engine.batches._tasks
 
 
 async def test_a_stale_token_asked_for_after_the_stop_is_served_without_a_refresh() -> None:
@@ -69,7 +69,7 @@ async def test_a_stale_token_asked_for_after_the_stop_is_served_without_a_refres
         await rig.service.stop()
         rig.clock.advance(400)
         assert (await rig.service.get(mint)).stale
-        assert not rig.service.engine.refresher._tasks
+        assert not rig.service.engine.batches._tasks
 
 
 async def test_a_stop_with_calls_under_way_leaves_no_task_and_no_connection() -> None:

@@ -64,7 +64,7 @@ class Site:
         task, clock = asyncio.create_task(asked), self.rig.clock
 
         def answered() -> bool:
-            if self.sidecar.service.engine.refresher._waiting and (wake := clock.next_wake) is not None:
+            if self.sidecar.service.engine.misses._waiting and (wake := clock.next_wake) is not None:
                 clock.advance(max(0.0, wake - clock.monotonic()))
             return task.done()
 

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.demo import Fault
 from sidecar.models import Mint
-from sidecar.refresh.refresher import Refresher
+from sidecar.refresh.misses import Misses
 from sidecar.service import lookups
 from sidecar.service.lookups import Lookups
 from sidecar.web import bodies
@@ -107,8 +107,8 @@ async def test_what_does_not_come_in_time_is_an_error_of_its_own(site: Site) -> 
     mint = site.unpopular()
     for source in ("jupiter", "dexscreener", "geckoterminal"):
         site.rig.market.faults[source] = Fault(kind="hang")
-    refresher = site.sidecar.service.engine.refresher
-    task = await site.later(f"/mc?mints={BONK},{mint}", lambda: refresher._waiting)
+    misses = site.sidecar.service.engine.misses
+    task = await site.later(f"/mc?mints={BONK},{mint}", lambda: misses._waiting)
     await site.rig.run_for(2.0)
     async with asyncio.timeout(5):
         answer = await task
@@ -165,8 +165,8 @@ async def test_others_have_their_turn_while_a_flood_of_misses_is_refused_for_one
 ) -> None:
     each = [(Lookups, "find"), (lookups, "parse_mint"), (Lookups, "_count_failure"), (bodies, "_failure")]
     async with serving() as site:
-        monkeypatch.setattr(Refresher, "_capacity", lambda _: 0)
-        with calls_per_turn(monkeypatch, *each, (Refresher, "_refusal")) as counts:
+        monkeypatch.setattr(Misses, "_capacity", lambda _: 0)
+        with calls_per_turn(monkeypatch, *each, (Misses, "_refusal")) as counts:
             answer = await site.post(nobodys(1000))
 
     assert {error["code"] for error in answer.json["errors"].values()} == {"overloaded"}

@@ -259,7 +259,7 @@ async def test_a_miss_on_a_hanging_market_ends_at_the_deadline() -> None:
         market, mint = site.rig.market, site.unpopular()
         for source in ("jupiter", "dexscreener", "geckoterminal"):
             market.faults[source] = Fault(kind="hang")
-        task = await site.later(f"/mc/{mint}", lambda: site.sidecar.service.engine.refresher._waiting)
+        task = await site.later(f"/mc/{mint}", lambda: site.sidecar.service.engine.misses._waiting)
         await site.rig.run_for(1.99)
         assert (task.done(), market.hung) == (False, 3)
         site.rig.clock.advance(0.01)
