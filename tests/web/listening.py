@@ -12,6 +12,7 @@ from aiohttp import web
 from sidecar.metrics.hot import HotCounters
 from sidecar.metrics.metrics import Metrics
 from sidecar.web.connections import HARD_STOP_SECONDS, Connections
+from sidecar.web.event_stream import EventStream, event
 from sidecar.web.limits import LARGEST_BODY_BYTES, Limits
 from sidecar.web.middleware import check_size, error_middleware
 from sidecar.web.sockets import bind_tcp
@@ -21,6 +22,7 @@ HOST: Final = b"Host: localhost\r\n"
 GET: Final = b"GET /small HTTP/1.1\r\n" + HOST + b"\r\n"
 LARGE_BYTES: Final = 32 * 1024 * 1024
 """More than all buffers on the way to a client that does not read."""
+EVENT_BYTES: Final = 256 * 1024
 TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -68,6 +70,12 @@ class Client:
             except ConnectionResetError:
                 return True
 
+    async def skip(self, count: int) -> None:
+        """Read so many bytes of whatever comes."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await self._reader.readexactly(count)
+        await settle()
+
     async def close(self) -> None:
         self._writer.transport.abort()
         await asyncio.sleep(0)
@@ -81,6 +89,20 @@ class Listener:
         self.clock = clock
         self.release = asyncio.Event()
         self._clients: list[Client] = []
+        self.written = 0
+        """Events that the client of /events has been written."""
+        self.ended = False
+        """Whether an answer to /events has come to its end."""
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield large events until the end."""
+        while not self.ended:
+            self.written += 1
+            yield event("large", bytes(EVENT_BYTES), b"1")
+            await asyncio.sleep(0)
+
+    def end(self) -> None:
+        self.ended = True
 
     async def client(self, *, receive_buffer: int | None = None) -> Client:
         """Connect, and wait until the listener has noticed."""
@@ -134,8 +156,14 @@ async def listening(limits: Limits | None = None) -> AsyncIterator[Listener]:
         await listener.release.wait()
         return web.Response(text="done")
 
+    async def endless(_: web.Request) -> web.StreamResponse:
+        return EventStream(listener.events(), listener.end)
+
     app.add_routes(
-        [web.get("/small", small), web.get("/large", large), web.post("/echo", echo), web.get("/wait", wait)]
+        [
+            *(web.get("/small", small), web.get("/large", large), web.post("/echo", echo), web.get("/wait", wait)),
+            web.get("/events", endless),
+        ]
     )
     await runner.setup()
     await connections.listen(sockets)
