@@ -127,8 +127,11 @@ def _top(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
             _tell("the live table needs rich: pip install 'mc-sidecar[top]'; --once does without")
             return FAILED
         screen = Screen()
-    with suppress(KeyboardInterrupt, BrokenPipeError):
-        return asyncio.run(watch(_ops(options, flags), screen, once=options.once))
+    with suppress(KeyboardInterrupt):
+        try:
+            return asyncio.run(watch(_ops(options, flags), screen, once=options.once))
+        except BrokenPipeError:  # what reads the lines has had enough; nor can what is left be written at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

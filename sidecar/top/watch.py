@@ -58,6 +58,8 @@ async def _print(ops: OpsSettings, *, once: bool) -> int:
                 _say(line(cells(view, view.tokens[mint])))
             if once:
                 return 0
+    except BrokenPipeError:
+        raise
     except (aiohttp.ClientError, OSError) as error:
         sys.stderr.write(f"mc-sidecar: {_why(error)}\n")
         return FAILED

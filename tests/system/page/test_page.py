@@ -240,6 +240,22 @@ async def test_ten_thousand_tokens_stay_usable(site: Site, browser: Browser) -> 
     assert [name.split()[0] for name in found] == ["T9999"]
 
 
+async def test_a_fleet_is_shown_where_there_is_one(site: Site, browser: Browser) -> None:
+    fleet = {"role": "follower", "connected": True, "member": "a", "leader": "b", "members": 3, "last_error": None}
+    async with looking_at(site, browser) as seen:
+        without = await seen.page.is_visible("#fleet-panel")
+        await seen.page.evaluate("(fleet) => take({now: Date.now() / 1000, fleet}, false)", fleet)
+        followed = await seen.page.inner_text("#fleet-panel")
+        alone = {**fleet, "role": "alone", "connected": False, "last_error": "connection refused"}
+        await seen.page.evaluate("(fleet) => take({now: Date.now() / 1000, fleet}, false)", alone)
+        texts = [await seen.page.inner_text("#fleet-panel"), await seen.page.inner_text("#trouble")]
+
+    assert not without
+    assert all(text in followed for text in ("3 members", "follower", "leader: b"))
+    assert "connection refused" in texts[0]
+    assert "works alone" in texts[1]
+
+
 async def test_without_a_script_it_is_a_table(site: Site, browser: Browser) -> None:
     async with looking_at(site, browser, java_script_enabled=False, ready="noscript table") as seen:
         caption, rows = await seen.page.inner_text("caption"), await seen.texts("noscript tbody tr")

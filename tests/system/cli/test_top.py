@@ -1,0 +1,36 @@
+"""`mc-sidecar top` as a process of its own, in a terminal and out of one."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.system.cli.process import FREE_PORTS, TIMEOUT_SECONDS, started
+
+
+async def test_it_lives_in_a_terminal_until_interrupted_and_bears_a_reader_that_has_had_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    async with started("demo", *FREE_PORTS) as process, asyncio.timeout(TIMEOUT_SECONDS):
+        _, ops = await process.listening()
+        command = [sys.executable, "-m", "sidecar", "top", "--ops-port", ops.rpartition(":")[2]]
+        terminal, end = os.openpty()
+        top = await asyncio.create_subprocess_exec(*command, stdout=end, stderr=end)
+        shown = b""
+        while b"SOL" not in shown:
+            shown += await asyncio.to_thread(os.read, terminal, 4096)
+        top.send_signal(signal.SIGINT)
+        code = await top.wait()
+        head = await asyncio.create_subprocess_shell(
+            f"{' '.join(command)} | head -1", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        output, errors = await head.communicate()
+        os.close(terminal)
+        os.close(end)
+
+    assert code == 0
+    assert output.startswith(b"mc-sidecar ")
+    assert errors == b""
