@@ -100,12 +100,12 @@ async def test_a_snapshot_is_written_every_interval(settings: Settings) -> None:
         await rig.run_for(29.0)
         assert not path.exists()
         await rig.run_for(1.0)
-        await until(lambda: success(rig) == UNIX_START + 30.0)
+        await until(lambda: success(rig) == pytest.approx(UNIX_START + 30.0, abs=1e-3))
         assert path.exists()
         await rig.run_for(29.0)
-        assert success(rig) == UNIX_START + 30.0
+        assert success(rig) == pytest.approx(UNIX_START + 30.0, abs=1e-3)
         await rig.run_for(1.0)
-        await until(lambda: success(rig) == UNIX_START + 60.0)
+        await until(lambda: success(rig) == pytest.approx(UNIX_START + 60.0, abs=1e-3))
 
 
 async def until(happened: Callable[[], bool]) -> None:
