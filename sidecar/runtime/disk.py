@@ -32,7 +32,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
 def answer_of(work: Callable[[], T]) -> T:
     """Return what the work returns. Raises what it raises, and TimeoutError when five seconds are over."""
     try:
-        return _begin(work).result(ANSWER_SECONDS)
+        return begin(work).result(ANSWER_SECONDS)
     except TimeoutError as error:
         raise _no_answer() from error
 
@@ -56,7 +56,7 @@ class Disk:
             async with asyncio.timeout(within_seconds):  # on the event loop's clock: a disk knows no other
                 if self._last is not None:
                     await _ended(self._last)
-                self._last = begun = _begin(work)
+                self._last = begun = begin(work)
                 await _ended(begun)
         except TimeoutError as error:
             raise _no_answer() from error
@@ -79,7 +79,8 @@ async def _ended(work: Future[Any]) -> None:
     await ended
 
 
-def _begin(work: Callable[[], T]) -> Future[T]:
+def begin(work: Callable[[], T]) -> Future[T]:
+    """Have the work done in a thread which no exit waits for."""
     future: Future[T] = Future()
 
     def run() -> None:

@@ -2,16 +2,20 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sidecar.config.settings import KeyedSourceSettings, SourceSettings
 from sidecar.runtime.clock import Clock
-from sidecar.runtime.disk import read_regular
+from sidecar.runtime.disk import begin, read_regular
 from sidecar.sources.source import Source
 from sidecar.upstreams.budget import Budget
 
 REREAD_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 0.05
+"""How long the event loop waits for the disk; a later answer counts at the next request."""
 MAX_KEY_FILE_BYTES: Final = 4_096
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,7 @@ class ApiKey:
         self._learn = learn
         self._key = settings.api_key or None
         self._next_read = -float("inf")
+        self._reading: Future[str | None] | None = None
         self._warned = False
 
     def headers(self) -> dict[str, str]:
@@ -43,7 +48,11 @@ class ApiKey:
         now = self._clock.monotonic()
         if self._settings.api_key_file and now >= self._next_read:
             self._next_read = now + REREAD_SECONDS
-            self._take(read_key_file(self._settings.api_key_file))
+            self._reading = self._reading or begin(partial(read_key_file, self._settings.api_key_file))
+            wait([self._reading], ANSWER_SECONDS)
+        if self._reading is not None and self._reading.done():
+            self._take(self._reading.result())
+            self._reading = None
         return {self._source.key_header: self._key} if self._key and self._source.key_header else {}
 
     def _take(self, key: str | None) -> None:

@@ -1,11 +1,13 @@
 """Jupiter's key: by value, from a file that comes and goes, and what it does to the budget."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from sidecar.config.settings import KeyedSourceSettings
 from sidecar.sources.jupiter import Jupiter
+from sidecar.upstreams import api_keys
 from sidecar.upstreams.api_keys import ApiKey
 from sidecar.upstreams.budget import Budget
 from tests.clock import FakeClock
@@ -22,6 +24,12 @@ class Keyed:
 
     def explanation(self) -> tuple[dict[str, str], int]:
         return self.key.headers(), self.budget.requests_per_minute
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a machine under load take its time to read a file."""
+    monkeypatch.setattr(api_keys, "ANSWER_SECONDS", 10)
 
 
 KEYLESS: tuple[dict[str, str], int] = ({}, 30)
@@ -62,6 +70,32 @@ def test_a_key_file_is_read_again_after_ten_seconds(tmp_path: Path) -> None:
     path.unlink()
     keyed.clock.advance(10)
     assert keyed.explanation() == KEYLESS
+
+
+def test_a_key_on_a_disk_that_hangs_stays_as_it_was_until_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key"
+    path.write_text("k-1")
+    keyed = Keyed(KeyedSourceSettings(base_url="https://api.jup.ag", api_key_file=str(path)))
+    assert keyed.key.headers() == {"x-api-key": "k-1"}
+    thawed, read = threading.Event(), threading.Event()
+    monkeypatch.setattr(api_keys, "ANSWER_SECONDS", 0.01)
+
+    def frozen(_: str) -> str:
+        thawed.wait(10)
+        read.set()
+        return "k-2"
+
+    monkeypatch.setattr(api_keys, "read_key_file", frozen)
+    for _ in range(3):
+        keyed.clock.advance(10)
+        assert keyed.key.headers() == {"x-api-key": "k-1"}
+    thawed.set()
+    assert read.wait(10)
+    monkeypatch.setattr(api_keys, "ANSWER_SECONDS", 10)
+    keyed.clock.advance(10)
+    assert keyed.key.headers() == {"x-api-key": "k-2"}
 
 
 def test_a_missing_key_file_means_keyless_with_one_warning_until_it_comes(
