@@ -12,6 +12,7 @@ from bench.freshness.truth import MEASURED_SECONDS, SECONDS, WARM_UP_SECONDS, Tr
 from sidecar.config.popular import PopularToken
 from sidecar.config.settings import CacheSettings, RefreshSettings, Settings, TrackingSettings, TrendingSettings
 from sidecar.demo import serve
+from sidecar.refresh.schedule import JITTER
 from sidecar.service.service import PreCacheService
 from tests.clock import FakeClock
 from tests.running import Rig, pointed_at
@@ -51,7 +52,8 @@ async def early(name: str, truth: Truth, refresh: RefreshSettings) -> Outcome:
 
 async def evenly(name: str, truth: Truth, calls: int) -> Outcome:
     """Serve with one fixed interval for all that takes as many calls."""
-    seconds = MEASURED_SECONDS / calls * math.ceil(len(truth.mints) / CALL_TOKENS)
+    calls_a_round = math.ceil(len(truth.mints) / CALL_TOKENS)
+    seconds = MEASURED_SECONDS / calls * calls_a_round / (1 - JITTER)  # the first that is due takes along the rest
     for attempt in range(1, MOST_TRIES + 1):
         refresh = RefreshSettings(tracked_seconds=seconds, target_uncertainty=None)
         outcome = await _served(f"{name}, every {seconds:.0f} s", truth, refresh, popular=0)
