@@ -27,6 +27,8 @@ SUSPICION_AN_OUTLIER: Final = 4
 MOST_SUSPICION: Final = 12
 SUSPICION_OF_A_GLITCH: Final = 8
 """A glitch is two outliers in a row, up and back. A third within a dozen changes is what the price really does."""
+SHORTEST_CHANGE_SECONDS: Final = 0.01
+"""What moved within less is two answers of one moment."""
 LONGEST_CHANGE_SECONDS: Final = 600.0
 """A change over a longer time weighs no more than one over so long: no single one decides after a long pause."""
 SMALLEST_VARIANCE: Final = 1e-8 / 3600.0
@@ -62,7 +64,7 @@ def observe(motion: PriceMotion | None, source: str, price: Decimal, received: I
     seconds = received.monotonic - motion.received.monotonic
     if source != motion.source:  # sources differ a little all the time: that is no movement
         return moved
-    if seconds <= 0:
+    if seconds < SHORTEST_CHANGE_SECONDS:
         return motion
     return _learn(moved, seconds, (log_price - motion.log_price) ** 2 / seconds)
 

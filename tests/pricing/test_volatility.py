@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.pricing.volatility import SMALLEST_VARIANCE, PriceMotion, fresh_uncertainty, hourly, observe
 from sidecar.runtime.clock import Instant
@@ -182,3 +184,25 @@ def test_a_fresh_figure_is_as_uncertain_as_its_quotes_are_apart_and_never_certai
     motion = learnt(zigzag(6))
     assert fresh_uncertainty(motion, 0.0125) == 0.0125
     assert fresh_uncertainty(motion, 0.0) == 1e-6
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.decimals(min_value=Decimal("1e-30"), max_value=Decimal("1e30"), allow_nan=False),
+            st.floats(min_value=-10, max_value=1e6),
+            st.sampled_from(("jupiter", "dexscreener")),
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_is_observed_the_volatility_is_a_positive_number_that_survives_json(
+    observed: list[tuple[Decimal, float, str]],
+) -> None:
+    motion, now = None, 0.0
+    for price, pause, source in observed:
+        now += pause
+        motion = observe(motion, source, price, at(now))
+        assert msgspec.json.decode(msgspec.json.encode(motion), type=PriceMotion) == motion
+        found = hourly(motion)
+        assert found is None or (found >= 1e-4 and math.isfinite(found))
