@@ -35,37 +35,35 @@ class EarlyRefresh:
 
     async def step(self) -> bool | None:
         """Refresh the hundred that matter most, of the asked for and too uncertain; None without any."""
-        ready = {
-            name for name, upstream in self._context.upstreams.items() if not upstream.retry_in(Priority.EARLY)
-        }
-        schedule = self._context.schedule
-        if not ready or not any([self._is_wanted(mint) async for mint in yielding(schedule.uncertain(), 500)]):
+        context = self._context
+        names = [source.name for source in context.sources]
+        ready = {name for name in names if not context.upstreams[name].retry_in(Priority.EARLY)}
+        uncertain = yielding(context.schedule.uncertain(), 500)
+        past = {mint async for mint in uncertain if self._is_open(mint, ready)}
+        if not past:
             return None
         ranked = await self._ranked(ready)
-        uncertain = schedule.uncertain()
-        core = [mint for mint in ranked if mint in uncertain][:BATCH_MINTS]
-        if not core:
-            return None
-        schedule.tried_early(core)
+        core = [mint for mint in ranked if mint in past][:BATCH_MINTS]
+        context.schedule.tried_early(core)
         report = await self._refresher.refresh(core, priority=Priority.EARLY, loop="early", top_up=ranked)
-        return report.failed < len(core)
+        return report.failed < len(core) or not core
 
-    def _is_wanted(self, mint: Mint) -> bool:
-        return self._context.tracker.was_requested(mint, WANTED_SECONDS)
+    def _is_open(self, mint: Mint, ready: Collection[str]) -> bool:
+        """Return whether a mint is asked for, and the source behind its price may be asked now."""
+        entry = self._context.cache.get(mint)
+        is_ready = entry is not None and entry.cap.source in ready
+        return is_ready and self._context.tracker.was_requested(mint, WANTED_SECONDS)
 
     async def _ranked(self, ready: Collection[str]) -> list[Mint]:
-        """Return the mints that are asked for and whose source may be asked now, the largest error first."""
-        values = {
-            mint: self._served_error(mint, ready)
-            async for mint in yielding(self._context.tracker.mints, 500)
-            if self._is_wanted(mint)
-        }
-        return sorted(filter(values.get, values), key=lambda mint: (-values[mint], mint))
+        """Return the mints of which an early refresh is open, the largest error served first."""
+        mints = yielding(self._context.tracker.mints, 500)
+        errors = {mint: self._served_error(mint) async for mint in mints if self._is_open(mint, ready)}
+        return sorted(errors, key=lambda mint: (-errors[mint], mint))
 
-    def _served_error(self, mint: Mint, ready: Collection[str]) -> float:
-        """Return requests times uncertainty, 0 where it is unknown or the price's source may not be asked."""
-        entry = self._context.cache.get(mint)
-        if entry is None or entry.cap.source not in ready:
+    def _served_error(self, mint: Mint) -> float:
+        """Return requests times uncertainty, 0 where that is unknown."""
+        entry, tracker = self._context.cache.get(mint), self._context.tracker
+        if entry is None:
             return 0.0
         age = self._context.clock.monotonic() - entry.received
-        return self._context.tracker.requests(mint) * (entry.uncertainty(age) or 0.0)
+        return tracker.requests(mint) * (entry.uncertainty(age) or 0.0)
