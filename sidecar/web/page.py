@@ -72,15 +72,16 @@ def _table(document: Mapping[str, Any]) -> str:
 def _row(row: Mapping[str, Any], now: float) -> str:
     name = escape(row["symbol"] or row["mint"])
     if row["market_cap_usd"] is None:
-        values = ["no price", "", "", escape(row["reason"] or ""), ""]
+        cells = f'<td colspan="5">no price: {escape(row["reason"] or "not answered yet")}</td>'
     else:
         age = f"{max(0.0, now - row['timestamp']):.0f}"
-        values = [
+        values = (
             f"{row['market_cap_usd']:,.0f}",
             f"{row['price_usd']:.6g}",
             age,
             row["confidence"],
             row["source"],
-        ]
-    cells = "".join(f"<td>{value}</td>" for value in [*values, row["tier"], row["requests"]])
-    return f'<tr><th scope="row" title="{row["mint"]}">{name}</th>{cells}</tr>'
+        )
+        cells = "".join(f"<td>{value}</td>" for value in values)
+    head = f'<th scope="row" title="{row["mint"]}">{name}</th>'
+    return f"<tr>{head}{cells}<td>{row['tier']}</td><td>{row['requests']}</td></tr>"
