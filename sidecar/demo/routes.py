@@ -20,11 +20,6 @@ def _search(market: Market, request: web.Request) -> Call:
     )
 
 
-def _price(market: Market, request: web.Request) -> Call:
-    ids = _split(request.query.get("ids", ""))
-    return _jupiter(market, request, "/price/v3", ids, lambda: wire_jupiter.price(market, ids))
-
-
 def _toptrending(market: Market, request: web.Request) -> Call:
     interval, limit = request.match_info["interval"], _number(request, "limit", 50)
     return _jupiter(
@@ -51,12 +46,8 @@ def _pairs(market: Market, request: web.Request) -> Call:
     return Call("dexscreener", "/tokens/v1/solana", mints, lambda: wire_dexscreener.tokens(market, mints))
 
 
-def _boosts_top(market: Market, _: web.Request) -> Call:
-    return Call("dexscreener", "/token-boosts/top/v1", (), lambda: wire_dexscreener.boosts(market, latest=False))
-
-
-def _boosts_latest(market: Market, _: web.Request) -> Call:
-    return Call("dexscreener", "/token-boosts/latest/v1", (), lambda: wire_dexscreener.boosts(market, latest=True))
+def _boosts(market: Market, _: web.Request) -> Call:
+    return Call("dexscreener", "/token-boosts/top/v1", (), lambda: wire_dexscreener.boosts(market))
 
 
 def _tokens_multi(market: Market, request: web.Request) -> Call:
@@ -84,10 +75,8 @@ def _number(request: web.Request, name: str, default: int) -> int:
 READERS: Final[Mapping[str, Reader]] = {
     "/jupiter/tokens/v2/search": _search,
     "/jupiter/tokens/v2/toptrending/{interval}": _toptrending,
-    "/jupiter/price/v3": _price,
     "/dexscreener/tokens/v1/solana/{mints}": _pairs,
-    "/dexscreener/token-boosts/top/v1": _boosts_top,
-    "/dexscreener/token-boosts/latest/v1": _boosts_latest,
+    "/dexscreener/token-boosts/top/v1": _boosts,
     "/geckoterminal/api/v2/networks/solana/tokens/multi/{mints}": _tokens_multi,
     "/geckoterminal/api/v2/networks/solana/trending_pools": _trending_pools,
 }

@@ -29,19 +29,19 @@ def tokens(market: Market, mints: Sequence[str]) -> list[Row]:
     return [_pair(market, token) for token in found if token is not None]
 
 
-def boosts(market: Market, *, latest: bool) -> list[Row]:
-    """Answer `/token-boosts/{top,latest}/v1`: all chains mixed; only the latest carry `amount`."""
+def boosts(market: Market) -> list[Row]:
+    """Answer `/token-boosts/top/v1`: all chains mixed."""
     found = (market.find("dexscreener", mint) for mint in market.trending("dexscreener"))
     ours = [token.mint for token in found if token is not None and token.mint != WRAPPED_SOL][:_BOOST_ROWS]
     rows = []
     for number, mint in enumerate(ours):
         if number % _BOOSTS_OF_OTHER_CHAINS == _BOOSTS_OF_OTHER_CHAINS - 1:
-            rows.append(_boost("base", f"0x{zlib.crc32(mint.encode()):040x}", latest=latest))
-        rows.append(_boost("solana", mint, latest=latest))
+            rows.append(_boost("base", f"0x{zlib.crc32(mint.encode()):040x}"))
+        rows.append(_boost("solana", mint))
     return rows[:_BOOST_ROWS]
 
 
-def _boost(chain: str, address: str, *, latest: bool) -> Row:
+def _boost(chain: str, address: str) -> Row:
     row: Row = {
         "url": f"https://dexscreener.com/{chain}/{address.lower()}",
         "chainId": chain,
@@ -55,7 +55,7 @@ def _boost(chain: str, address: str, *, latest: bool) -> Row:
             "header": "https://cdn.example.com/header.png",
             "description": "A token that somebody pays to show.",
         }
-    return row | ({"amount": 50} if latest else {})
+    return row
 
 
 def _pair(market: Market, token: Token) -> Row:

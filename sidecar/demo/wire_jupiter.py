@@ -1,4 +1,4 @@
-"""Jupiter's tokens v2 and price v3: numbers are JSON numbers, what is unknown is absent rather than null."""
+"""Jupiter's tokens v2: numbers are JSON numbers, what is unknown is absent rather than null."""
 
 import random
 import zlib
@@ -12,7 +12,6 @@ from sidecar.demo.tokens import Token
 from sidecar.demo.wire import RefusedError, iso
 
 SEARCH_LIMIT: Final = 100
-PRICE_LIMIT: Final = 50
 TRENDING_LIMIT: Final = 100
 INTERVALS: Final = frozenset({"5m", "1h", "6h", "24h"})
 _FUZZY_ROWS: Final = 20
@@ -26,12 +25,6 @@ def search(market: Market, terms: Sequence[str]) -> list[Row]:
     """Answer `/tokens/v2/search`: the 101st term is dropped, text is matched loosely, no order kept."""
     mints = {mint for term in terms[:SEARCH_LIMIT] for mint in _matches(market, term)}
     return _rows(market, sorted(mints))
-
-
-def price(market: Market, ids: Sequence[str]) -> dict[str, Row]:
-    """Answer `/price/v3`: an object by mint, without those that have no price; too many ids are no error."""
-    found = (market.find("jupiter", mint) for mint in sorted(set(ids[:PRICE_LIMIT])))
-    return {token.mint: _price(market, token) for token in found if token is not None}
 
 
 def trending(market: Market, interval: str, limit: int) -> list[Row]:
@@ -96,18 +89,6 @@ def _optional(token: Token) -> Row:
     if token.verified:
         row |= {"isVerified": True, "tags": ["community", "strict", "verified"]}
     return row
-
-
-def _price(market: Market, token: Token) -> Row:
-    row: Row = {
-        "createdAt": _CREATED,
-        "liquidity": token.liquidity_usd or 0.0,
-        "usdPrice": market.source_price("jupiter", token.mint),
-        "blockId": market.slot,
-        "decimals": token.decimals,
-        "priceChange24h": 1.25,
-    }
-    return row | ({} if token.launchpad is None else {"launchpad": token.launchpad})
 
 
 def _stats(rng: random.Random) -> Row:

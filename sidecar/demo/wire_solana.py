@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.demo.accounts import lamports, mint_account, raw_supply
+from sidecar.demo.accounts import lamports, mint_account
 from sidecar.demo.market import Market
 from sidecar.demo.tokens import Token
-from sidecar.demo.wire import Call, plain
+from sidecar.demo.wire import Call
 from sidecar.errors import InvalidMintError
 from sidecar.models import WRAPPED_SOL, parse_mint
 
@@ -90,15 +90,6 @@ def _get_multiple_accounts(market: Market, params: Params) -> dict[str, Any]:
     return _with_context(market, accounts[::-1] if market.accounts_reversed else accounts)
 
 
-def _get_token_supply(market: Market, params: Params) -> dict[str, Any]:
-    token = _find(market, params[0] if params else None)
-    if token is None:
-        raise RpcError(INVALID_PARAMS, "Invalid param: could not find account")
-    whole = raw_supply(token) / 10**token.decimals
-    amount = {"amount": str(raw_supply(token)), "decimals": token.decimals, "uiAmount": whole}
-    return _with_context(market, {**amount, "uiAmountString": plain(whole)})
-
-
 def _get_supply(market: Market, params: Params) -> dict[str, Any]:
     sol = market.find("solana_rpc", WRAPPED_SOL) or market.tokens[WRAPPED_SOL]
     total, circulating = lamports(sol.total_supply), lamports(sol.circulating_supply)
@@ -106,10 +97,6 @@ def _get_supply(market: Market, params: Params) -> dict[str, Any]:
     accounts = [] if left_out else [str(WRAPPED_SOL)] * _NON_CIRCULATING_ACCOUNTS
     figures = {"total": total, "circulating": circulating, "nonCirculating": total - circulating}
     return _with_context(market, {**figures, "nonCirculatingAccounts": accounts})
-
-
-def _get_health(_: Market, __: Params) -> str:
-    return "ok"
 
 
 def _unknown_method(_: Market, __: Params) -> object:
@@ -145,7 +132,5 @@ def _account(token: Token | None) -> dict[str, Any] | None:
 
 _METHODS: Final[Mapping[str, Callable[[Market, Params], object]]] = {
     "getMultipleAccounts": _get_multiple_accounts,
-    "getTokenSupply": _get_token_supply,
     "getSupply": _get_supply,
-    "getHealth": _get_health,
 }

@@ -5,7 +5,7 @@ from tests.demo.upstreams import JUP, SOL, UNKNOWN, Upstreams
 
 
 async def test_the_truth_is_told_in_one_document(market: Market, upstreams: Upstreams) -> None:
-    await upstreams.rpc("getHealth")
+    await upstreams.rpc("getSupply")
     market.faults["jupiter"] = Fault(kind="hang")
     body = (await upstreams.operate("GET", "")).body
     assert body["calls"] == {"jupiter": 0, "dexscreener": 0, "geckoterminal": 0, "solana_rpc": 1}

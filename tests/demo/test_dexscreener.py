@@ -93,12 +93,17 @@ async def test_more_than_thirty_mints_are_refused(market: Market, upstreams: Ups
     assert (await upstreams.get("dexscreener", f"/tokens/v1/solana/{','.join(mints)}")).status == 400
 
 
-async def test_boosts_mix_chains_and_only_the_latest_carry_an_amount(upstreams: Upstreams) -> None:
+async def test_boosts_mix_chains(upstreams: Upstreams) -> None:
     top = (await upstreams.get("dexscreener", "/token-boosts/top/v1")).body
-    latest = (await upstreams.get("dexscreener", "/token-boosts/latest/v1")).body
-    assert (len(top), len(latest)) == (30, 30)
+    assert len(top) == 30
     assert {row["chainId"] for row in top} == {"solana", "base"}
     assert not any("amount" in row for row in top)
-    assert all("amount" in row for row in latest)
     assert SOL not in {row["tokenAddress"] for row in top}
     assert any("type" not in link for link in top[0]["links"])
+
+
+async def test_a_pool_can_claim_more_than_its_quote_side_holds(market: Market, upstreams: Upstreams) -> None:
+    market.set_price(SOL, 150.0)
+    market.set_view("dexscreener", BONK, liquidity_usd=2.1e9, quote_reserve_usd=15.0)
+    [pair] = await upstreams.pairs([BONK])
+    assert (pair["liquidity"]["usd"], pair["liquidity"]["quote"]) == (2.1e9, 0.1)

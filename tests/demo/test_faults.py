@@ -12,7 +12,7 @@ from sidecar.demo.faults import BOMB_BYTES
 from tests.clock import FakeClock
 from tests.demo.upstreams import JUP, SOL, UNKNOWN, USDC, Upstreams
 
-PRICE = f"/price/v3?ids={SOL}"
+SEARCH = f"/tokens/v2/search?query={SOL}"
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -36,7 +36,7 @@ async def test_a_status_comes_without_retry_after_unless_given(
     market: Market, upstreams: Upstreams, status: int
 ) -> None:
     market.faults["jupiter"] = Fault(kind="status", status=status)
-    answer = await upstreams.get("jupiter", PRICE)
+    answer = await upstreams.get("jupiter", SEARCH)
     assert (answer.status, "Retry-After" in answer.headers) == (status, False)
 
 
@@ -44,36 +44,36 @@ async def test_one_source_fails_while_the_others_answer_and_none_clears(
     market: Market, upstreams: Upstreams
 ) -> None:
     market.faults["jupiter"] = Fault(kind="status", status=503)
-    assert (await upstreams.get("jupiter", PRICE)).status == 503
+    assert (await upstreams.get("jupiter", SEARCH)).status == 503
     assert (await upstreams.get("dexscreener", "/token-boosts/top/v1")).status == 200
     market.faults["jupiter"] = None
-    assert (await upstreams.get("jupiter", PRICE)).status == 200
+    assert (await upstreams.get("jupiter", SEARCH)).status == 200
     assert market.calls["jupiter"] == 2
 
 
 async def test_latency_is_of_the_markets_clock(market: Market, clock: FakeClock, upstreams: Upstreams) -> None:
     market.faults["jupiter"] = Fault(kind="latency", latency_seconds=3.0)
-    asking = asyncio.create_task(upstreams.get("jupiter", PRICE))
+    asking = asyncio.create_task(upstreams.get("jupiter", SEARCH))
     await until(lambda: clock.next_wake is not None)
     assert clock.next_wake == clock.monotonic() + 3.0
     clock.advance(3.0)
-    assert SOL in (await asking).body
+    assert (await asking).body[0]["id"] == SOL
 
 
 async def test_latency_of_the_whole_market_comes_before_every_answer(
     market: Market, clock: FakeClock, upstreams: Upstreams
 ) -> None:
     market.latency_seconds = 0.05
-    asking = asyncio.create_task(upstreams.rpc("getHealth"))
+    asking = asyncio.create_task(upstreams.rpc("getSupply"))
     await until(lambda: clock.next_wake is not None)
     assert clock.next_wake == clock.monotonic() + 0.05
     clock.advance(0.05)
-    assert (await asking)["result"] == "ok"
+    assert (await asking)["result"]["value"]["total"] > 0
 
 
 async def test_a_json_rpc_error_keeps_the_id(market: Market, upstreams: Upstreams) -> None:
     market.faults["solana_rpc"] = Fault(kind="rpc_error", code=-32016)
-    answer = await upstreams.rpc("getHealth")
+    answer = await upstreams.rpc("getSupply")
     assert (answer["error"]["code"], answer["id"]) == (-32016, 5)
 
 
@@ -83,7 +83,7 @@ async def test_a_json_rpc_error_of_another_source_has_no_id(market: Market, upst
 
 
 async def body_of(upstreams: Upstreams) -> tuple[str, bytes]:
-    async with upstreams.session.get(upstreams.urls["jupiter"] + PRICE) as response:
+    async with upstreams.session.get(upstreams.urls["jupiter"] + SEARCH) as response:
         assert response.status == 200
         return response.content_type, await response.read()
 
@@ -113,7 +113,7 @@ async def test_a_challenge_is_a_page_with_status_200(market: Market, upstreams: 
 async def test_a_dropped_connection_gives_no_answer(market: Market, upstreams: Upstreams) -> None:
     market.faults["solana_rpc"] = Fault(kind="drop")
     with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
-        await upstreams.rpc("getHealth")
+        await upstreams.rpc("getSupply")
 
 
 async def test_a_reset_comes_in_the_middle_of_the_body(market: Market, upstreams: Upstreams) -> None:
@@ -124,18 +124,18 @@ async def test_a_reset_comes_in_the_middle_of_the_body(market: Market, upstreams
 
 async def test_an_endless_body_goes_on_until_the_client_leaves(market: Market, upstreams: Upstreams) -> None:
     market.faults["jupiter"] = Fault(kind="endless")
-    async with upstreams.session.get(upstreams.urls["jupiter"] + PRICE) as response:
+    async with upstreams.session.get(upstreams.urls["jupiter"] + SEARCH) as response:
         for _ in range(64):
             assert await response.content.readexactly(2**16) == b" " * 2**16
     market.faults["jupiter"] = None
-    assert SOL in (await upstreams.get("jupiter", PRICE)).body
+    assert (await upstreams.get("jupiter", SEARCH)).body[0]["id"] == SOL
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire_and_64_mib_of_json_when_unpacked(
     market: Market, upstreams: Upstreams
 ) -> None:
     market.faults["jupiter"] = Fault(kind="gzip_bomb")
-    url = upstreams.urls["jupiter"] + PRICE
+    url = upstreams.urls["jupiter"] + SEARCH
     async with aiohttp.ClientSession(auto_decompress=False) as session, session.get(url) as response:
         assert response.headers["Content-Encoding"] == "gzip"
         packed = await response.read()
@@ -155,7 +155,7 @@ async def test_stopping_the_server_ends_what_would_last_for_ever(
     market.faults["jupiter"] = fault
     server = await aiohttp_server(create_app(market))
     async with aiohttp.ClientSession() as session:
-        asking = asyncio.create_task(read_all(session, str(server.make_url("/jupiter" + PRICE))))
+        asking = asyncio.create_task(read_all(session, str(server.make_url("/jupiter" + SEARCH))))
         await until(lambda: market.calls["jupiter"] == 1)
         async with asyncio.timeout(5):
             await server.close()
@@ -172,7 +172,7 @@ async def read_all(session: aiohttp.ClientSession, url: str) -> None:
 async def test_a_hang_lasts_longer_than_the_client_waits(market: Market, upstreams: Upstreams) -> None:
     market.faults["jupiter"] = Fault(kind="hang")
     with pytest.raises(TimeoutError):
-        await upstreams.session.get(upstreams.urls["jupiter"] + PRICE, timeout=aiohttp.ClientTimeout(total=0.05))
+        await upstreams.session.get(upstreams.urls["jupiter"] + SEARCH, timeout=aiohttp.ClientTimeout(total=0.05))
     assert market.calls["jupiter"] == 1
 
 

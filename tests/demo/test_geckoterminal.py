@@ -112,3 +112,8 @@ async def test_trending_pools_come_in_pages_of_twenty_with_repetitions(upstreams
 async def test_a_bad_duration_or_page_is_400(upstreams: Upstreams) -> None:
     for query in ("duration=2h", "page=0", "page=11", "page=x"):
         assert (await upstreams.get("geckoterminal", f"/networks/solana/trending_pools?{query}")).status == 400
+
+
+async def test_pools_can_be_withheld(market: Market, upstreams: Upstreams) -> None:
+    market.pools_withheld = True
+    assert "included" not in await upstreams.listed([SOL], "?include=top_pools")

@@ -59,20 +59,6 @@ async def test_an_empty_query_gives_a_default_list(upstreams: Upstreams) -> None
     assert len(await upstreams.search([])) > 10
 
 
-async def test_prices_are_keyed_by_mint_and_too_many_are_no_error(market: Market, upstreams: Upstreams) -> None:
-    market.set_price(SOL, 130.25)
-    answer = await upstreams.get("jupiter", f"/price/v3?ids={SOL},notamint,{STSOL}")
-    assert list(answer.body) == [SOL]
-    assert answer.body[SOL]["usdPrice"] == 130.25
-    assert (await upstreams.get("jupiter", "/price/v3?ids=" + ",".join([UNKNOWN] * 50 + [SOL]))).body == {}
-
-
-async def test_the_price_of_a_curve_names_its_launchpad(market: Market, upstreams: Upstreams) -> None:
-    curve = next(token for token in market.tokens.values() if token.launchpad is not None)
-    body = (await upstreams.get("jupiter", f"/price/v3?ids={curve.mint}")).body
-    assert body[curve.mint]["launchpad"] == "pump.fun"
-
-
 async def test_trending_gives_so_many_rows_with_sol_among_them(upstreams: Upstreams) -> None:
     rows = (await upstreams.get("jupiter", "/tokens/v2/toptrending/1h?limit=7")).body
     assert len(rows) == 7
@@ -87,7 +73,7 @@ async def test_a_bad_interval_or_limit_is_400(upstreams: Upstreams) -> None:
 
 async def test_only_a_wrong_key_is_refused(market: Market, upstreams: Upstreams) -> None:
     market.jupiter_keys = frozenset({"right"})
-    path = f"/price/v3?ids={SOL}"
+    path = f"/tokens/v2/search?query={SOL}"
     statuses = [
         (await upstreams.get("jupiter", path, headers)).status
         for headers in ({"x-api-key": "wrong"}, {"x-api-key": "right"}, {})
@@ -96,7 +82,7 @@ async def test_only_a_wrong_key_is_refused(market: Market, upstreams: Upstreams)
 
 
 async def test_a_key_is_not_looked_at_unless_some_are_set(upstreams: Upstreams) -> None:
-    assert (await upstreams.get("jupiter", f"/price/v3?ids={SOL}", {"x-api-key": "any"})).status == 200
+    assert (await upstreams.get("jupiter", f"/tokens/v2/search?query={SOL}", {"x-api-key": "any"})).status == 200
 
 
 async def test_calls_are_counted_and_logged(market: Market, upstreams: Upstreams) -> None:

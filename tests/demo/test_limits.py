@@ -3,7 +3,7 @@ from sidecar.demo.limits import SlidingWindow, Verdict
 from tests.clock import FakeClock
 from tests.demo.upstreams import SOL, Upstreams
 
-PRICE = f"/price/v3?ids={SOL}"
+SEARCH = f"/tokens/v2/search?query={SOL}"
 
 
 def test_a_call_is_allowed_again_when_the_oldest_leaves_the_window() -> None:
@@ -21,16 +21,16 @@ def test_all_windows_hold_together() -> None:
 
 
 async def test_no_limit_is_on_at_first(upstreams: Upstreams) -> None:
-    statuses = {(await upstreams.get("jupiter", PRICE)).status for _ in range(40)}
+    statuses = {(await upstreams.get("jupiter", SEARCH)).status for _ in range(40)}
     assert statuses == {200}
-    assert "x-ratelimit-remaining" not in (await upstreams.get("jupiter", PRICE)).headers
+    assert "x-ratelimit-remaining" not in (await upstreams.get("jupiter", SEARCH)).headers
 
 
 async def test_jupiter_tells_its_limit_on_200_and_429(
     market: Market, clock: FakeClock, upstreams: Upstreams
 ) -> None:
     market.rate_limits["jupiter"] = REAL_LIMITS["jupiter"]
-    answers = [await upstreams.get("jupiter", PRICE) for _ in range(6)]
+    answers = [await upstreams.get("jupiter", SEARCH) for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 5 + [429]
     assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0"]
     assert [answer.headers["x-ratelimit-current"] for answer in answers] == ["1", "2", "3", "4", "5", "5"]
@@ -38,7 +38,7 @@ async def test_jupiter_tells_its_limit_on_200_and_429(
     assert answers[5].body == {"code": 429, "message": "[API Gateway] Too many requests"}
     assert "Retry-After" not in answers[5].headers
     clock.advance(10)
-    assert (await upstreams.get("jupiter", PRICE)).status == 200
+    assert (await upstreams.get("jupiter", SEARCH)).status == 200
 
 
 async def refused(
@@ -68,9 +68,9 @@ async def test_dexscreeners_refusal_is_no_json(market: Market, upstreams: Upstre
 
 async def test_the_rpc_says_in_how_many_seconds(market: Market, clock: FakeClock, upstreams: Upstreams) -> None:
     market.rate_limits["solana_rpc"] = RateLimit(((1, 10.0),))
-    await upstreams.rpc("getHealth")
+    await upstreams.rpc("getSupply")
     clock.advance(4.5)
-    body = {"jsonrpc": "2.0", "id": 1, "method": "getHealth"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "getSupply"}
     async with upstreams.session.post(upstreams.urls["solana_rpc"], json=body) as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "6")
         assert (await response.json())["error"]["code"] == 429
@@ -78,8 +78,8 @@ async def test_the_rpc_says_in_how_many_seconds(market: Market, clock: FakeClock
 
 async def test_a_limit_can_be_changed_and_switched_off(market: Market, upstreams: Upstreams) -> None:
     market.rate_limits["jupiter"] = RateLimit(((1, 60.0),))
-    assert [(await upstreams.get("jupiter", PRICE)).status for _ in range(2)] == [200, 429]
+    assert [(await upstreams.get("jupiter", SEARCH)).status for _ in range(2)] == [200, 429]
     market.rate_limits["jupiter"] = RateLimit(((2, 60.0),))
-    assert [(await upstreams.get("jupiter", PRICE)).status for _ in range(3)] == [200, 200, 429]
+    assert [(await upstreams.get("jupiter", SEARCH)).status for _ in range(3)] == [200, 200, 429]
     market.rate_limits["jupiter"] = None
-    assert (await upstreams.get("jupiter", PRICE)).status == 200
+    assert (await upstreams.get("jupiter", SEARCH)).status == 200

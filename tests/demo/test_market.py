@@ -133,6 +133,57 @@ def test_slots_advance_with_time(market: Market, clock: FakeClock) -> None:
 
 def test_the_log_is_bounded_and_the_count_is_not(market: Market) -> None:
     for _ in range(10_001):
-        market.record("jupiter", "/price/v3", (SOL,))
+        market.record("jupiter", "/tokens/v2/search", (SOL,))
     assert (market.calls["jupiter"], len(market.log)) == (10_001, 10_000)
-    assert market.log[-1] == ("jupiter", "/price/v3", (SOL,))
+    assert market.log[-1] == ("jupiter", "/tokens/v2/search", (SOL,))
+
+
+def test_a_source_can_lag_and_can_stop_with_price_and_slot(market: Market, clock: FakeClock) -> None:
+    market.set_price(JUP, 0.5)
+    slot = market.slot
+    clock.advance(60)
+    market.set_price(JUP, 0.8)
+    market.lag_seconds["dexscreener"] = 30.0
+    assert [market.source_price(source, JUP) for source in ("jupiter", "dexscreener")] == [0.8, 0.5]
+    assert (market.source_slot("jupiter"), market.source_slot("dexscreener")) == (slot + 150, slot + 75)
+    market.stopped_at["jupiter"] = clock.time()
+    clock.advance(60)
+    market.set_price(JUP, 0.9)
+    assert [market.source_price(source, JUP) for source in ("jupiter", "dexscreener")] == [0.8, 0.8]
+    assert market.source_slot("jupiter") == slot + 150
+
+
+def test_jupiter_goes_on_with_the_price_of_the_last_trade(market: Market, clock: FakeClock) -> None:
+    market.set_price(JUP, 0.5)
+    market.last_trades[JUP] = clock.time()
+    slot = market.slot
+    clock.advance(600)
+    market.set_price(JUP, 0.8)
+    assert (market.source_price("jupiter", JUP), market.source_slot("jupiter", JUP)) == (0.5, slot)
+    assert market.source_price("dexscreener", JUP) == 0.8
+    assert market.source_slot("jupiter", SOL) == slot + 1500
+
+
+def test_one_source_can_have_a_token_wrong(market: Market) -> None:
+    market.set_view("jupiter", JUP, liquidity_usd=5.0)
+    seen = [
+        token.liquidity_usd for token in (market.find("jupiter", JUP), market.find("dexscreener", JUP)) if token
+    ]
+    assert seen == [5.0, market.tokens[JUP].liquidity_usd]
+    market.set_view("jupiter", JUP)
+    assert market.find("jupiter", JUP) == market.tokens[JUP]
+
+
+def test_geckoterminal_prices_raw_units_and_dexscreener_what_it_is_told_to(market: Market) -> None:
+    scaled = [token for token in market.tokens.values() if token.scaled is not None]
+    displayed = next(token for token in scaled if not token.priced_unscaled)
+    unscaled = next(token for token in scaled if token.priced_unscaled)
+    assert displayed.scaled is not None
+    usd, multiplier = market.price(displayed.mint), float(displayed.scaled.multiplier)
+    quoted = [
+        market.quoted_price(source, displayed.mint) for source in ("jupiter", "dexscreener", "geckoterminal")
+    ]
+    assert quoted == [usd, usd, usd * multiplier]
+    market.units["dexscreener"] = "raw"
+    assert market.quoted_price("dexscreener", displayed.mint) == usd * multiplier
+    assert market.quoted_price("geckoterminal", unscaled.mint) == market.price(unscaled.mint)

@@ -136,16 +136,6 @@ async def test_a_forgotten_account_is_null(market: Market, upstreams: Upstreams)
     assert (await accounts(upstreams, USDC, BONK))[0] is None
 
 
-async def test_token_supply_is_told_as_strings(market: Market, upstreams: Upstreams) -> None:
-    market.set_supply(WETH, total=Decimal("41877.5"))
-    value = (await upstreams.rpc("getTokenSupply", WETH))["result"]["value"]
-    assert value == {"amount": "4187750000000", "decimals": 8, "uiAmount": 41877.5, "uiAmountString": "41877.5"}
-
-
-async def test_health_is_ok(upstreams: Upstreams) -> None:
-    assert (await upstreams.rpc("getHealth"))["result"] == "ok"
-
-
 @pytest.mark.parametrize(
     ("method", "params", "code"),
     [
@@ -155,8 +145,7 @@ async def test_health_is_ok(upstreams: Upstreams) -> None:
         ("getMultipleAccounts", [USDC], -32602),
         ("getMultipleAccounts", [], -32602),
         ("getMultipleAccounts", [[USDC], {"encoding": "jsonParsed"}], -32602),
-        ("getTokenSupply", [UNKNOWN], -32602),
-        ("getTokenSupply", [], -32602),
+        ("getMultipleAccounts", [[None]], -32602),
         ("getBlock", [1], -32601),
     ],
 )
@@ -172,19 +161,23 @@ async def test_a_hundred_accounts_are_answered(upstreams: Upstreams) -> None:
 
 async def test_what_is_no_request_is_told_apart_from_what_is_no_json(upstreams: Upstreams) -> None:
     assert (await upstreams.post(b"{"))["error"]["code"] == -32700
-    assert (await upstreams.post([{"jsonrpc": "2.0", "id": 1, "method": "getHealth"}]))["error"]["code"] == -32600
+    assert (await upstreams.post([{"jsonrpc": "2.0", "id": 1, "method": "getSupply"}]))["error"]["code"] == -32600
 
 
 async def test_calls_are_logged_by_method(market: Market, upstreams: Upstreams) -> None:
     await accounts(upstreams, USDC, BONK)
     await upstreams.rpc("getSupply")
-    await upstreams.rpc("getTokenSupply", WETH)
     assert [call[1:] for call in market.log] == [
         ("getMultipleAccounts", (USDC, BONK)),
         ("getSupply", ()),
-        ("getTokenSupply", (WETH,)),
     ]
 
 
 def test_an_unknown_supply_of_sol_is_no_lamports() -> None:
     assert (lamports(None), lamports(Decimal("1.5"))) == (0, 1_500_000_000)
+
+
+async def test_accounts_can_come_in_the_wrong_order(market: Market, upstreams: Upstreams) -> None:
+    right = await accounts(upstreams, USDC, BONK)
+    market.accounts_reversed = True
+    assert await accounts(upstreams, USDC, BONK) == right[::-1]
