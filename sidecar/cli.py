@@ -96,7 +96,7 @@ def _demo(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
 
 
 def _say_what_to_try(sidecar: "Sidecar") -> None:
-    """Tell who started the demo what there is to see; on standard output, apart from the log."""
+    """Write what there is to see in the demo; on standard output, apart from the log."""
     from sidecar.demo.hints import hints  # noqa: PLC0415 - only the demo pays for its import
 
     sys.stdout.write(hints(sidecar.api_addresses[0], sidecar.ops_addresses[0]))

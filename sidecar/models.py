@@ -20,7 +20,7 @@ USDC: Final = Mint("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v")
 USDT: Final = Mint("Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB")
 USD1: Final = Mint("USD1ttGY1N17NEEHLmELoaybftRBUSErhqYiQzvEmuB")
 TRUSTED_QUOTE_MINTS: Final = frozenset({WRAPPED_SOL, USDC, USDT, USD1})
-"""Quote tokens whose side of a pool nobody can mint at will, so that the pool's liquidity means something."""
+"""Quote tokens that cannot be minted at will, so that the liquidity of a pool with them means something."""
 
 Basis = Literal["circulating", "total"]
 Confidence = Literal["high", "medium", "low"]
@@ -66,7 +66,7 @@ def is_mint(text: str) -> bool:
 
 
 class Priority(IntEnum):
-    """Who waits for an upstream call; a lower number goes first."""
+    """What an upstream call is for; a lower number goes first."""
 
     MISS = 0
     POPULAR = 1
@@ -104,7 +104,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quote_side: bool = False
     """The mint is only the quote token of the pairs seen; their figures describe the other token."""
     trusted: bool = True
-    """False: anyone can mint the other side of the pool, so `liquidity_usd` may be inflated, never too low."""
+    """False: the pool's other side can be minted at will, so `liquidity_usd` may be inflated, never too low."""
     volume_24h_usd: Decimal | None = None
     price_change_24h: Decimal | None = None
     """A ratio: 0.05 is up by 5 %."""

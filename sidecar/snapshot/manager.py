@@ -18,8 +18,10 @@ from sidecar.metrics.hot import Timestamp
 from sidecar.runtime.disk import ANSWER_SECONDS, Disk
 from sidecar.snapshot.file import SnapshotError, read, set_aside, write
 from sidecar.snapshot.memory import BYTES_PER_DEMAND, BYTES_PER_TOKEN, Memory, content, take_back
-from sidecar.snapshot.records import Snapshot, decode
+from sidecar.snapshot.records import decode
 
+READ_SECONDS: Final = 10.0
+"""How long the start waits for the disk."""
 WRITE_SECONDS: Final = 30.0
 """How long a write may take before it counts as failed."""
 SHORTEST_LAST_WRITE_SECONDS: Final = 1.0
@@ -96,7 +98,8 @@ class SnapshotManager:
     async def restore(self) -> None:
         """Take back what the file holds. Whatever is wrong with it, the start goes on."""
         try:
-            snapshot = await self._disk.do(self._read, ANSWER_SECONDS)
+            read_bytes = await self._disk.do(partial(read, self._path, self.max_bytes), READ_SECONDS)
+            snapshot = await asyncio.to_thread(decode, read_bytes)
             if self._adopt is not None and snapshot.popular:
                 self._adopt(snapshot.popular)
             await take_back(self._memory, snapshot, self._settings.cache.fresh_seconds)
@@ -108,9 +111,6 @@ class SnapshotManager:
         else:
             restored = {"tokens": len(self._memory.cache), "dropped": snapshot.dropped}
             log.info("snapshot restored", extra={"path": str(self._path), **restored})
-
-    def _read(self) -> Snapshot:
-        return decode(read(self._path, self.max_bytes))
 
     async def _set_aside(self) -> dict[str, str]:
         """Keep what cannot be used, so that the reason can be found: the next save would overwrite it, or fail.

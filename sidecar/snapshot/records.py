@@ -5,7 +5,7 @@ A fleet's members send each other the same record of a token.
 
 from decimal import Decimal
 from math import isclose
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,8 +19,12 @@ from sidecar.sources import wire
 
 LONGEST_TEXT: Final = 64
 """No mint, symbol or name of a source is longer."""
+_ALWAYS_SOUND: Final = (float, int, bool, type(None), Instant)
 PRODUCT_TOLERANCE: Final = 1e-9
 """How far a market cap may be from price times supply."""
+
+
+AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
 
 class TakenAt(msgspec.Struct, frozen=True, tag="taken"):
@@ -87,16 +91,17 @@ class ClockRebase:
 
     def state(self, state: TokenState) -> TokenState:
         """Return what is remembered of a token with this process's times."""
-        moved: TokenState = self._moved(state)
-        return moved
+        return self._moved(state)
 
-    def _moved(self, value: Any) -> Any:
-        if isinstance(value, Instant):
-            return Instant(self.monotonic(value.monotonic), value.unix)
-        if isinstance(value, msgspec.Struct):
-            fields = {name: self._moved(getattr(value, name)) for name in value.__struct_fields__}
-            return msgspec.structs.replace(value, **fields)
-        return value
+    def _moved(self, struct: AnyStruct) -> AnyStruct:
+        changes: dict[str, Any] = {}
+        for name in struct.__struct_fields__:
+            value = getattr(struct, name)
+            if isinstance(value, Instant):
+                changes[name] = Instant(self.monotonic(value.monotonic), value.unix)
+            elif isinstance(value, msgspec.Struct):
+                changes[name] = self._moved(value)
+        return msgspec.structs.replace(struct, **changes) if changes else struct
 
 
 Line = TakenAt | SavedToken | SavedDemand
@@ -175,5 +180,6 @@ def _is_sound(value: object) -> bool:
     if isinstance(value, str):
         return 0 < len(value) <= LONGEST_TEXT
     if isinstance(value, msgspec.Struct):
-        return all(_is_sound(getattr(value, field)) for field in value.__struct_fields__)
+        parts = [getattr(value, field) for field in value.__struct_fields__]
+        return all(_is_sound(part) for part in parts if not isinstance(part, _ALWAYS_SOUND))
     return True
