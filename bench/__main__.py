@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.report import report
 from bench.suite import Plan, Suite
 
-FULL = Plan(rounds=7, seconds=2.0, refresh_seconds=5.0, calm_seconds=10.0, starts=7, idle_seconds=60.0)
+FULL = Plan(rounds=5, seconds=2.0, refresh_seconds=5.0, calm_seconds=10.0, starts=5, idle_seconds=60.0)
 QUICK = Plan(rounds=1, seconds=0.5, refresh_seconds=2.0, calm_seconds=2.0, starts=1, idle_seconds=0.0)
 
 

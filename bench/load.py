@@ -11,12 +11,12 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from bench.figures import percentile
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length:"
 _CHUNK: Final = 1 << 18
 _NEVER: Final = float("inf")
@@ -24,6 +24,8 @@ _NEVER: Final = float("inf")
 
 class Connection:
     """One keep-alive connection with at most one request under way."""
+
+    end_of_head = b"\r\n\r\n"
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -42,7 +44,7 @@ class Connection:
         self.socket.sendall(request)
 
     def is_answered(self) -> bool:
-        """Read what is there; tell whether the answer is complete. Raises ConnectionError unless it is a 200."""
+        """Read what is there; return whether the answer is complete. Raises ConnectionError unless it is good."""
         data = self.socket.recv(_CHUNK)
         if not data:
             raise ConnectionError("the server closed the connection")
@@ -52,18 +54,20 @@ class Connection:
         return self._is_over()
 
     def _read_head(self, data: bytes) -> bool:
-        end = data.find(_END_OF_HEAD)
+        end = data.find(self.end_of_head)
         if end < 0:
             self._received = data
             return False
+        self._missing = end + len(self.end_of_head) + self._body_bytes(data, end) - len(data)
+        self._received = b""
+        return self._is_over()
+
+    def _body_bytes(self, data: bytes, end: int) -> int:
         head = data[:end].lower()
         if not head.startswith(b"http/1.1 200"):
             raise ConnectionError(data[:200].decode(errors="replace"))
         start = head.index(_LENGTH) + len(_LENGTH)
-        length = int(head[start:].split(b"\r\n", 1)[0])
-        self._received = b""
-        self._missing = end + len(_END_OF_HEAD) + length - len(data)
-        return self._is_over()
+        return int(head[start:].split(b"\r\n", 1)[0])
 
     def _is_over(self) -> bool:
         if self._missing > 0:
@@ -72,11 +76,27 @@ class Connection:
         return True
 
 
-def closed(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> dict[str, Any]:
+class RedisConnection(Connection):
+    """Likewise to Redis: a bulk string has its length in front, and a line's end behind."""
+
+    end_of_head = b"\r\n"
+
+    def _body_bytes(self, data: bytes, end: int) -> int:
+        if not data.startswith(b"$") or data.startswith(b"$-1"):
+            raise ConnectionError(data[:200].decode(errors="replace"))
+        return int(data[1:end]) + len(self.end_of_head)
+
+
+PROTOCOLS: Final[dict[str, type[Connection]]] = {"http": Connection, "redis": RedisConnection}
+
+
+def closed(
+    connect: Callable[[], Connection], requests: Sequence[bytes], connections: int, seconds: float
+) -> dict[str, Any]:
     """Ask as fast as the server answers. Returns `requests` answered and `seconds` taken."""
     poll, opened = select.epoll(), {}
     for number in range(connections):
-        one = Connection(port)
+        one = connect()
         opened[one.fileno()] = one
         poll.register(one.fileno(), select.EPOLLIN)
         one.send(requests[number % len(requests)], 0.0)
@@ -92,10 +112,10 @@ def closed(port: int, requests: Sequence[bytes], connections: int, seconds: floa
 
 
 def open_loop(
-    port: int, requests: Sequence[bytes], connections: int, seconds: float, rate: float
+    connect: Callable[[], Connection], requests: Sequence[bytes], connections: int, seconds: float, rate: float
 ) -> dict[str, Any]:
     """Ask at a fixed rate. Returns latencies in milliseconds from when each request was due."""
-    idle = deque(Connection(port) for _ in range(connections))
+    idle = deque(connect() for _ in range(connections))
     busy: set[Connection] = set()
     waited: list[float] = []
     late: list[float] = []
@@ -136,11 +156,21 @@ def request_bytes(path: str) -> bytes:
     return "\r\n".join([*lines, "User-Agent: bench", "", ""]).encode()
 
 
+def redis_command(*words: bytes) -> bytes:
+    """Return a command to Redis."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
 def main() -> None:
     """Do what the argument says and write the result as JSON."""
     task = json.loads(sys.argv[1])
-    requests = [request_bytes(path) for path in task["paths"]]
-    given = (task["port"], requests, task["connections"], task["seconds"])
+    protocol, paths = task["protocol"], task["paths"]
+    if protocol == "redis":
+        requests = [redis_command(b"GET", path.encode()) for path in paths]
+    else:
+        requests = [request_bytes(path) for path in paths]
+    connect = partial(PROTOCOLS[protocol], task["port"])
+    given = (connect, requests, task["connections"], task["seconds"])
     result = open_loop(*given, task["rate"]) if "rate" in task else closed(*given)
     json.dump(result, sys.stdout)
 

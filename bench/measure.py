@@ -26,14 +26,27 @@ class Load(NamedTuple):
 def closed_loop(contestant: Contestant, paths: Sequence[str], seconds: float) -> Load:
     """Ask as fast as the server answers."""
     before = contestant.process.cpu_seconds()
-    result = generate(port=contestant.port, paths=paths, connections=CONNECTIONS, seconds=seconds)
+    result = generate(
+        protocol=contestant.protocol,
+        port=contestant.port,
+        paths=paths,
+        connections=CONNECTIONS,
+        seconds=seconds,
+    )
     spent = contestant.process.cpu_seconds() - before
     return Load(1e6 * spent / result["requests"], result["requests"] / result["seconds"])
 
 
 def open_loop(contestant: Contestant, paths: Sequence[str], seconds: float) -> dict[str, float]:
     """Ask RATE times a second; milliseconds from when each request was due."""
-    return generate(port=contestant.port, paths=paths, connections=CONNECTIONS, seconds=seconds, rate=RATE)
+    return generate(
+        protocol=contestant.protocol,
+        port=contestant.port,
+        paths=paths,
+        connections=CONNECTIONS,
+        seconds=seconds,
+        rate=RATE,
+    )
 
 
 def generate(**task: Any) -> dict[str, float]:

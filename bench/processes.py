@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -75,6 +76,15 @@ def wait_for(url: str, process: Process, seconds: float = _START_SECONDS) -> flo
             return time.perf_counter() - process.started
         time.sleep(0.005)
     raise TimeoutError(f"no answer from {url}")
+
+
+def wait_for_port(port: int, process: Process, seconds: float = _START_SECONDS) -> None:
+    """Return once something listens on a port. Raises TimeoutError."""
+    while time.perf_counter() - process.started < seconds:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.005)
+    raise TimeoutError(f"nothing listens on port {port}")
 
 
 def fetch(url: str, body: bytes | None = None) -> bytes:

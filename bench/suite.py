@@ -85,12 +85,11 @@ class Suite:
         """Measure everything."""
         self._say("starting the simulated market and the contestants")
         urls = self._market(0)
-        market_port = int(urls["jupiter"].split(":")[2].split("/")[0])
         missing = contestants.missing()
         idle = self._sidecar("idle", SHIPPED, urls)
         track(idle.port, self._mints[:BATCH])
         idle_from = (time.monotonic(), idle.process.cpu_seconds())
-        fleet = self._fleet(urls, market_port, missing)
+        fleet = self._fleet(urls, missing)
         self._one_token(fleet)
         self._many_tokens([one for one in fleet if one.name in {"mc-sidecar", "nginx proxy_cache"}])
         rss = {one.name: one.process.rss_mib() for one in fleet}
@@ -117,7 +116,7 @@ class Suite:
         settings, api, _ = self._settings(name, more, urls)
         return contestants.start_sidecar(name, settings, api, self._stack)
 
-    def _fleet(self, urls: Mapping[str, str], market_port: int, missing: Mapping[str, str]) -> list[Contestant]:
+    def _fleet(self, urls: Mapping[str, str], missing: Mapping[str, str]) -> list[Contestant]:
         base, stack = urls["dexscreener"], self._stack
         sidecar = self._sidecar("mc-sidecar", SHIPPED, urls)
         track(sidecar.port, self._mints[:BATCH])
@@ -125,9 +124,12 @@ class Suite:
         for name, module in PYTHON.items():
             fleet.append(contestants.start_python(name, module, self._next_port(), base, stack))
         if "nginx" not in missing:
-            fleet.append(contestants.start_nginx(self._next_port(), market_port, self._folder, stack))
+            fleet.append(contestants.start_nginx(self._next_port(), sidecar.port, self._folder, stack))
         if "varnishd" not in missing:
-            fleet.append(contestants.start_varnish(self._next_port(), market_port, self._folder, stack))
+            fleet.append(contestants.start_varnish(self._next_port(), sidecar.port, self._folder, stack))
+        if "redis-server" not in missing:
+            bodies = {path: fetch(f"http://127.0.0.1:{sidecar.port}{path}") for path in _ONE}
+            fleet.append(contestants.start_redis(self._next_port(), bodies, stack))
         return fleet
 
     def _next_port(self) -> int:
@@ -165,9 +167,9 @@ class Suite:
                 self._note("batch_rate", one.name, load.per_second * size)
 
     def _is_everywhere(self, fleet: list[Contestant], mint: str) -> bool:
-        """Tell whether the sidecar prices it; the proxies then have its pair too, or an empty list."""
+        """Return whether the sidecar prices it; the proxies then have it, too."""
         tokens = json.loads(fetch(f"http://127.0.0.1:{fleet[0].port}/mc?mints={mint}"))["tokens"]
-        for one in fleet[1:]:
+        for one in fleet[1:] if mint in tokens else ():
             fetch(f"http://127.0.0.1:{one.port}/mc/{mint}")
         return mint in tokens
 
