@@ -88,11 +88,12 @@ fetch_wheels() {
     local platform=()
     for glibc in manylinux2014 manylinux_2_17 manylinux_2_28; do platform+=(--platform "${glibc}_$(uname -m)"); done
     "$python" - >"$store/requirements.txt" <<-'END'
-		import tomllib
+		import re, tomllib
 		project = tomllib.load(open("pyproject.toml", "rb"))
-		wanted = project["project"]
-		fleet = wanted["optional-dependencies"]["fleet"]
-		print(*wanted["dependencies"], *fleet, *project["build-system"]["requires"], sep="\n")
+		wanted, build = project["project"], project["build-system"]
+		print(*wanted["dependencies"], *build["requires"], sep="\n")
+		for extra in re.search(r"'\.\[(.*)\]'", open("Dockerfile").read())[1].split(","):
+		    print(*wanted["optional-dependencies"][extra], sep="\n")
 	END
     mkdir -p "$store/wheels"
     "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$1" \
