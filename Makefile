@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: run demo test test-fast lint format bench bench-freshness docs screenshots image-test clean
+.PHONY: run demo test test-fast lint format bench bench-freshness bench-fleet docs screenshots image-test clean
 
 run: $(VENV)/.serve
 	$(BIN)/mc-sidecar serve --config config/sidecar.yaml
@@ -37,6 +37,9 @@ bench: $(VENV)/.bench
 
 bench-freshness: $(VENV)/.bench
 	$(BIN)/python -m bench.freshness docs
+
+bench-fleet: $(VENV)/.bench
+	$(BIN)/python -m bench.fleet docs/fleet.md
 
 # The tables that are generated from the code; a test fails when they are out of date.
 docs: $(VENV)/.dev

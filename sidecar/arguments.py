@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="serve against a simulated market")
     demo.add_argument("--seed", type=int, default=1, help="which market; the same seed, the same market")
     demo.add_argument("--tokens", type=int, default=300, help="how many tokens the market has")
+    demo.add_argument("--redis-url", metavar="URL", help="the Redis of a fleet that it joins; start a second one")
     wait = commands.add_parser("wait", help="wait until the running sidecar has started")
     wait.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="at most this long; 30")
     wait.add_argument("--warm", action="store_true", help="until every popular token has been answered")

@@ -89,7 +89,8 @@ def _demo(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
 
         async with serve(Market(seed=options.seed, tokens=options.tokens)) as base_urls:
             sources = {f"sources.{source}.base_url": url for source, url in base_urls.items()}
-            settings = _settings(options, {**flags, **sources})
+            fleet = {"fleet.redis_url": options.redis_url} if options.redis_url else {}
+            settings = _settings(options, {**flags, **sources, **fleet})
             return await _serving(settings, _settings_file(options), listening=_say_what_to_try)
 
     return _run(demo())

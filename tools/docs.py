@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from sidecar.config.settings import FileSettings, Section, SourcesSettings
 from sidecar.config.words import allowed
+from sidecar.metrics.fleet import FleetMetrics
 from sidecar.metrics.metrics import Metrics
 from sidecar.runtime.clock import SystemClock
 
@@ -59,6 +60,7 @@ def metrics_page() -> str:
         gauge.labels("…")
     metrics.hot.route("…").record(200, 0.0)
     metrics.declare_snapshot(30.0).value = 0.0
+    FleetMetrics(metrics.registry)
     rows = sorted(_metric_row(family) for family in metrics.registry.collect())
     return _METRICS_HEAD + "".join(rows)
 

@@ -1,15 +1,41 @@
 """What is allowed in the settings and still will not work."""
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from sidecar.config.redaction import MASK
 from sidecar.config.settings import Settings
 from sidecar.runtime.disk import answer_of
 
+REDIS_OPTIONS: Final = frozenset(
+    {"db", "ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname", "ssl_certfile", "ssl_keyfile"}
+)
+"""What the query of `fleet.redis_url` may say."""
+
 
 def warnings(settings: Settings) -> list[str]:
     """Return a line for each thing that will not work here, without secrets. Looks at the disk."""
-    return [] if settings.snapshot.path is None else _no_folder(settings, Path(settings.snapshot.path).parent)
+    path, redis_url = settings.snapshot.path, settings.fleet.redis_url
+    return [
+        *([] if path is None else _no_folder(settings, Path(path).parent)),
+        *([] if redis_url is None else _no_fleet(redis_url)),
+    ]
+
+
+def has_fleet(settings: Settings) -> bool:
+    """Return whether a fleet is wanted and its Redis client is installed."""
+    return settings.fleet.redis_url is not None and find_spec("redis") is not None
+
+
+def _no_fleet(redis_url: str) -> list[str]:
+    """Say what is known without connecting."""
+    if find_spec("redis") is None:
+        return ["fleet.redis_url: the Redis client is not installed: pip install 'mc-sidecar[fleet]'; no fleet"]
+    unknown = {name for name, _ in parse_qsl(urlsplit(redis_url).query)} - REDIS_OPTIONS
+    options = ", ".join(sorted(REDIS_OPTIONS))
+    return [f"fleet.redis_url: its query may only have {options}; no fleet"] if unknown else []
 
 
 def _no_folder(settings: Settings, folder: Path) -> list[str]:

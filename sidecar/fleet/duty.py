@@ -37,11 +37,10 @@ class Duty:
         return guarded
 
     def role_changed(self, role: Role) -> None:
-        """Begin in turn where this sidecar is alone now."""
+        """Begin in turn where this sidecar is alone now; one that joins has some time for that first."""
         members, place = self._membership.members, self._membership.rank % self._membership.members
-        self._begins = -math.inf
-        if role == "alone":
-            self._begins = self._engine.clock.monotonic() + SPREAD_SECONDS * place / members
+        wait = SPREAD_SECONDS * place / members if role == "alone" else SPREAD_SECONDS
+        self._begins = self._engine.clock.monotonic() + wait
         self._share(1 if role == "leader" else members, place if role == "alone" else 0)
 
     def look(self) -> None:

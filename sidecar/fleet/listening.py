@@ -114,6 +114,9 @@ class Listening:
             mint = entry.cap.mint
             if entry.received > received.get(mint, float("-inf")) + SAME_SECONDS:
                 self._publishing.value(mint)
+        for mint in self._engine.tracker.always:
+            if self._engine.cache.unpriced_reason(mint) is not None:
+                self._publishing.value(mint)
 
     def _recently(self) -> str:
         """Return where in the stream the misses begin that somebody still waits for."""

@@ -20,6 +20,7 @@ SERVING_SECONDS: Final = 1.0
 """How long Redis may fail before a sidecar is alone: with the pause before a sign of life, within 2 s."""
 ABSENT_SECONDS: Final = 5.0
 """A member that was silent for longer has left."""
+MOST_MEMBERS: Final = 10_000
 RANK_EVERY: Final = 8
 """Beats from one look at the place among the members to the next."""
 
@@ -107,7 +108,7 @@ class Membership:
 
     def _served(self, beat: Beat) -> None:
         self._served_at = self._clock.monotonic()
-        self.lease, self.members = beat.lease, max(1, beat.members)
+        self.lease, self.members = beat.lease, min(max(1, beat.members), MOST_MEMBERS)
         self.rank = beat.rank if beat.rank >= 0 else self.rank
         if self.last_error is not None:
             log.info("the fleet's Redis serves", extra={"members": self.members})

@@ -70,8 +70,10 @@ class MissRoad:
                 self._settle(mint, None)
             case Unpriced(mint=mint, reason=reason):
                 self._settle(mint, NotPricedError(reason))
-            case Failed(mint=mint):
-                self._settle(mint, _error(message))
+            case Failed(mints=mints):
+                error = _error(message)
+                for mint in mints:
+                    self._settle(mint, error)
             case UnderWay(mints=mints):
                 self._under_way |= self._waiting.keys() & set(mints)
 

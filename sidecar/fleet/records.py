@@ -45,9 +45,9 @@ class UnderWay(msgspec.Struct, frozen=True, tag="under_way"):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """The leader could not get a missed mint."""
+    """The leader could not get missed mints."""
 
-    mint: Mint
+    mints: Mints
     code: Literal["overloaded", "upstream_unavailable"]
     detail: Text
     retry_after: Annotated[int, Meta(ge=1, le=3600)] = 1
@@ -161,8 +161,6 @@ def _check(message: Message) -> None:
             sound = message.cap is not None and is_credible_token(message)
         case Unpriced():
             sound = is_credible_token(SavedToken(mint=message.mint, state=message.state))
-        case Failed():
-            sound = is_credible_token(SavedToken(mint=message.mint))
         case Requested():
             _check_mints(message.counts)
             return

@@ -36,7 +36,7 @@ end
 local rank = -1
 if ARGV[4] == '1' then
   rank = 0
-  for _, other in ipairs(redis.call('ZRANGE', KEYS[3], 0, 999)) do
+  for _, other in ipairs(redis.call('ZRANGE', KEYS[3], 0, 9999)) do
     if other < ARGV[1] then rank = rank + 1 end
   end
 end

@@ -1,7 +1,7 @@
 """The leader's side of misses and demand: it asks the upstreams for all members, each within its share."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -67,9 +67,9 @@ class Serving:
         for mint in set(missed.mints).difference(unknown):
             self._publishing.value(mint)
         room = self._room(missed.member)
-        too_many = OverloadedError("this member's share of the fleet's misses is used up", retry_after=1)
-        for mint in unknown[room:]:
-            self._fail(mint, too_many)
+        if refused := unknown[room:]:
+            reason = "this sidecar's share of the fleet's misses is used up"
+            self._fail(refused, OverloadedError(reason, retry_after=1))
         asked_at = self._engine.clock.monotonic()
         futures = self._engine.misses.ask(unknown[:room])
         self._asked[missed.member] += len(futures)
@@ -103,16 +103,16 @@ class Serving:
         """Tell how it ended, where the publisher has not said so already."""
         error = future.result()
         if isinstance(error, McSidecarError) and not isinstance(error, NotPricedError):
-            self._fail(mint, error)
+            self._fail([mint], error)
             return
         entry = self._engine.cache.peek(mint)
         if entry is not None and entry.received < asked_at:
             self._publishing.value(mint)
 
-    def _fail(self, mint: Mint, error: McSidecarError) -> None:
+    def _fail(self, mints: Sequence[Mint], error: McSidecarError) -> None:
         self._publishing.note(
             Failed(
-                mint=mint,
+                mints=tuple(mints),
                 code="overloaded" if isinstance(error, OverloadedError) else "upstream_unavailable",
                 detail=error.detail[:300],
                 retry_after=min(3600, error.retry_after or 1),

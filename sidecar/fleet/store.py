@@ -81,12 +81,11 @@ class Store:
         self.keys = keys
         self._redact = redact
         self._clients: list[Redis] = []
-        self._moved: Mapping[str, Any] = {}
         self._hashes: dict[str, str] = {}
 
     async def open(self) -> None:
-        """Connect, if need be anew, and look at the version. Raises StoreError."""
-        await self.close()
+        """Connect anew, and look at the version. Raises StoreError."""
+        await self._end(client.connection_pool.disconnect() for client in self._clients)
         answers = await self._within(ANSWER_SECONDS, self._hello)
         told = dict(zip(answers[::2], answers[1::2], strict=False))
         version = told.get(b"version", b"").decode("ascii", "replace")
@@ -94,12 +93,15 @@ class Store:
             raise StoreError(f"Redis {version[:16] or 'of an unknown version'} is too old: 6.2 or later is needed")
 
     async def close(self) -> None:
-        """End the connections."""
-        clients, self._clients = self._clients, []
-        for client in clients:
+        """End the connections, for good."""
+        await self._end(client.aclose() for client in self._clients)
+        self._clients.clear()
+
+    async def _end(self, connections: Iterable[Awaitable[object]]) -> None:
+        for ending in connections:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await client.aclose()
+                    await ending
             except (RedisError, OSError, TimeoutError):
                 continue
 
@@ -198,8 +200,9 @@ class Store:
             async with asyncio.timeout(seconds):
                 answer = await ask(self._client(blocking=blocking))
         except MovedError as error:
-            self._moved = {"host": error.host, "port": error.port}
-            await self.close()
+            for client in self._clients:
+                client.connection_pool.connection_kwargs.update(host=error.host, port=error.port)
+            await self._end(client.connection_pool.disconnect() for client in self._clients)
             raise StoreError("the cluster has moved the keys to another node") from error
         except TimeoutError as error:
             _check_cancelled()
@@ -217,7 +220,7 @@ class Store:
         return self._clients[blocking]
 
     def _new_client(self, seconds: float) -> Redis:
-        client = Redis.from_url(
+        return Redis.from_url(
             self._url,
             protocol=2,
             socket_timeout=seconds,
@@ -226,8 +229,6 @@ class Store:
             max_connections=4,
             driver_info=None,
         )
-        client.connection_pool.connection_kwargs.update(self._moved)
-        return client
 
     def _error(self, error: Exception) -> StoreError:
         kind = "" if isinstance(error, ResponseError) else f"{type(error).__name__}: "

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from sidecar.config.advice import has_fleet
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings
 from sidecar.metrics.fleet import FleetMetrics
@@ -54,7 +55,7 @@ def lasting(settings: Settings, clock: Clock, redactor: Redactor, statistics: Ca
         health=Health(clock, metrics, settings.refresh.startup_deadline_seconds),
         statistics=statistics,
         snapshot_success=metrics.declare_snapshot(snapshot.interval_seconds) if snapshot.path else None,
-        fleet_metrics=FleetMetrics(metrics.registry) if settings.fleet.redis_url else None,
+        fleet_metrics=FleetMetrics(metrics.registry) if has_fleet(settings) else None,
     )
 
 

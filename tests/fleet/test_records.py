@@ -72,7 +72,7 @@ def test_a_value_arrives_with_its_age_whatever_the_clocks_say() -> None:
     [
         UnderWay((JUP, WIF)),
         Trending((JUP,)),
-        Failed(mint=JUP, code="overloaded", detail="over its call budget", retry_after=7),
+        Failed(mints=(JUP,), code="overloaded", detail="over its call budget", retry_after=7),
     ],
 )
 def test_what_the_leader_says_arrives_as_it_was_said(message: UnderWay | Trending | Failed) -> None:
@@ -95,8 +95,9 @@ NONSENSE: list[Message] = [
     Unpriced(mint=JUP, reason="x" * 301, received=1.0),
     UnderWay((Mint("no mint"),)),
     UnderWay((JUP,) * 101),
-    Failed(mint=JUP, code="overloaded", detail="x" * 301),
-    Failed(mint=JUP, code="overloaded", detail="", retry_after=0),
+    Failed(mints=(JUP,), code="overloaded", detail="x" * 301),
+    Failed(mints=(JUP,), code="overloaded", detail="", retry_after=0),
+    Failed(mints=(Mint("no mint"),), code="overloaded", detail=""),
 ]
 
 

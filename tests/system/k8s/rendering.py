@@ -30,7 +30,10 @@ CASE_NAMES: Final = (
 )
 FOLDERS: Final = {
     **{name: CASES / name for name in CASE_NAMES},
-    **{name: MANIFESTS / name for name in ("example", "network-policy", "network-policy-egress", "monitoring")},
+    **{
+        name: MANIFESTS / name
+        for name in ("example", "network-policy", "network-policy-egress", "monitoring", "valkey")
+    },
 }
 """Every folder that is rendered, by the name of its golden file."""
 

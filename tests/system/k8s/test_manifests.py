@@ -88,7 +88,8 @@ def test_every_reference_inside_a_pod_is_declared(folder: str) -> None:
         for container in containers(spec):
             assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
             ports = {port["name"] for port in container.get("ports", [])}
-            probed = [container[p]["httpGet"]["port"] for p in container if p.endswith("Probe")]
+            probes = [container[name] for name in container if name.endswith("Probe")]
+            probed = [(probe.get("httpGet") or probe["tcpSocket"])["port"] for probe in probes]
             assert set(probed) <= ports
 
 

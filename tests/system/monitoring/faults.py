@@ -4,6 +4,8 @@ from typing import Final, NamedTuple
 
 from tests.system.monitoring.files import rules
 from tests.system.monitoring.promtool import (
+    FLEET_CONNECTED,
+    FLEET_LEADER,
     POPULAR_SUCCESS,
     RELOADED,
     SNAPSHOT_SUCCESS,
@@ -59,6 +61,15 @@ EVERY_SOURCE_FAILS: Final = {
     lookups("stale"): f"0x{FOUND + 5} 0+600x480",
 }
 FAULTS: Final = {
+    "a follower hears nothing of its leader": Fault(
+        "McSidecarFleetWithoutLeader", {FLEET_LEADER: from_the_fault("1", "0")}, 3, 12
+    ),
+    "the fleet's Redis is gone": Fault(
+        "McSidecarFleetAlone",
+        {FLEET_CONNECTED: from_the_fault("1", "0"), FLEET_LEADER: from_the_fault("1", "0")},
+        8,
+        20,
+    ),
     "half of the values are stale": Fault(
         "McSidecarFreshnessBudgetBurningFast",
         {

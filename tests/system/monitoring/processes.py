@@ -83,14 +83,18 @@ def demo(folder: Path) -> Iterator[tuple[str, str]]:
         "{api: {port: 0}, ops: {port: 0}, refresh: {popular_seconds: 3}, "
         f"snapshot: {{path: {folder / 'snapshot'}, interval_seconds: 1}}}}"
     )
+    redis_socket = folder / "redis.sock"
     command = [sys.executable, "-m", "sidecar", "demo", "--config", str(settings)]
+    command += ["--redis-url", f"unix://{redis_socket}"]
+    program = require_program("redis-server", package="redis-server")
+    redis = [program, "--port", "0", "--unixsocket", str(redis_socket), "--save", "", "--dir", str(folder)]
 
     def listening() -> dict[str, Any] | None:
         assert running.poll() is None, log.read_text()[-2000:]
         lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("}\n")]
         return next((line for line in lines if line["event"] == "listening"), None)
 
-    with process(command, log) as running:
+    with process(redis, folder / "redis.log"), process(command, log) as running:
         line = until(listening, "the sidecar listens")
         ops = line["ops"][0].replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - where it listens, not where we do
         until(lambda: True if get(f"{ops}/startupz")[0] == 200 else None, "it is warm")

@@ -42,6 +42,8 @@ def circuit(source: str) -> str:
 
 POPULAR_SUCCESS: Final = series("mc_sidecar_refresh_last_success_timestamp_seconds", loop="popular")
 UNPRICED: Final = series("mc_sidecar_popular_unpriced_tokens")
+FLEET_CONNECTED: Final = series("mc_sidecar_fleet_connected")
+FLEET_LEADER: Final = series("mc_sidecar_fleet_leader")
 SNAPSHOT_SUCCESS: Final = series("mc_sidecar_snapshot_last_success_timestamp_seconds")
 RELOADED: Final = series("mc_sidecar_config_last_reload_successful")
 UP: Final = series("up")
@@ -66,6 +68,9 @@ def healthy() -> Series:
         SNAPSHOT_SUCCESS: "0+60x600",
         series("mc_sidecar_snapshot_interval_seconds"): "30x600",
         **{prices_asked_of(source): "1x600" for source in SOURCES if source != "solana_rpc"},
+        FLEET_CONNECTED: "1x600",
+        FLEET_LEADER: "1x600",
+        series("mc_sidecar_fleet_values_received_total"): "0x600",
         RELOADED: "1x600",
         **{lookups(result): "0x600" for result in ("stale", "not_priced", "invalid", "rejected", "error")},
         lookups("hit"): "0+600x600",

@@ -43,7 +43,7 @@ def test_dashboard_is_found_again_under_the_same_uid_and_cannot_be_edited_in_pla
 
 def test_rows_tell_the_story_in_order() -> None:
     rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert rows == ["Is it working", "What it keeps warm", "What it costs", "The market itself"]
+    assert rows == ["Is it working", "What it keeps warm", "What it costs", "The fleet", "The market itself"]
 
 
 def test_data_source_is_a_variable() -> None:

@@ -54,7 +54,10 @@ def scrapes(started: Prometheus) -> int:
     return int(data["result"][0]["value"][1]) if data and data["result"] else 0
 
 
-@pytest.mark.parametrize("name", panel_queries())
+NEEDS_A_FOLLOWER: Final = {"Time to every member/A", "Time to every member/B"}
+
+
+@pytest.mark.parametrize("name", sorted(panel_queries().keys() - NEEDS_A_FOLLOWER))
 def test_every_panel_has_something_to_show(name: str, running: Running) -> None:
     assert running.prometheus.values(selected(panel_queries()[name], __rate_interval="1m", __range="1m")), (
         panel_queries()[name]

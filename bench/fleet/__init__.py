@@ -1,0 +1,1 @@
+"""What sharing one refresh costs and saves, with a real redis-server and the simulated market."""
