@@ -20,7 +20,7 @@ RUN /opt/mc-sidecar/bin/python3 -I -X pycache_prefix=/opt/mc-sidecar/bytecode -c
 
 FROM ${BASE_IMAGE}
 # The version of this checkout; where its source is, and which commit of it, the build says.
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG SOURCE=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="mc-sidecar" \

@@ -35,7 +35,7 @@ def test_component_adds_a_native_sidecar_in_front_of_the_own_init_containers() -
         "/livez",
     )
     assert not {"readinessProbe", "lifecycle"} & set(added)
-    assert added["image"] == "registry.example.com/mc-sidecar:0.1.0"
+    assert added["image"] == "registry.example.com/mc-sidecar:0.2.0"
     assert orders["spec"]["template"]["metadata"]["labels"]["mc-sidecar"] == "enabled"
 
 

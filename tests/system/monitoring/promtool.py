@@ -48,7 +48,7 @@ SNAPSHOT_SUCCESS: Final = series("mc_sidecar_snapshot_last_success_timestamp_sec
 RELOADED: Final = series("mc_sidecar_config_last_reload_successful")
 UP: Final = series("up")
 STARTED: Final = series("process_start_time_seconds")
-BUILD: Final = series("mc_sidecar_build_info", version="0.1.0")
+BUILD: Final = series("mc_sidecar_build_info", version="0.2.0")
 
 
 def prices_asked_of(source: str) -> str:
