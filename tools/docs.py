@@ -12,7 +12,9 @@ from typing import Any, Final
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from sidecar.config.settings import FileSettings, Section, SourcesSettings
+from sidecar.config.section import Section
+from sidecar.config.settings import FileSettings
+from sidecar.config.source_settings import SourcesSettings
 from sidecar.config.words import allowed
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.metrics.metrics import Metrics

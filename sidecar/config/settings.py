@@ -4,16 +4,13 @@ The text under an attribute gives its unit and the reason for its default. `file
 which of them contradict each other.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from sidecar.config.kinds import (
-    ApiKey,
-    BaseUrl,
     FileMode,
     FilePath,
     HostName,
@@ -30,15 +27,8 @@ from sidecar.config.kinds import (
 )
 from sidecar.config.popular import POPULAR, PopularToken
 from sidecar.config.redaction import masked
-from sidecar.sources.listing import SOURCES
-from sidecar.sources.source import Source
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the settings; its `repr` shows no secret."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({masked(msgspec.to_builtins(self))!r})"
+from sidecar.config.section import Section
+from sidecar.config.source_settings import SourcesSettings
 
 
 class ApiSettings(Section, frozen=True, kw_only=True):
@@ -144,57 +134,6 @@ class TrendingSettings(Section, frozen=True, kw_only=True):
 
     sources: tuple[MarketName, ...] = ("dexscreener", "jupiter", "geckoterminal")
     """Their lists are interleaved by rank; an empty list switches trending off."""
-
-
-class SourceSettings(Section, frozen=True, kw_only=True):
-    """One upstream."""
-
-    base_url: BaseUrl
-    """Paths are appended and a query is kept; solana_rpc's is used exactly as given."""
-    requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] | None = None
-    """null: what the free tier allows."""
-    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
-    """For one call, from connect to the last byte."""
-
-
-class KeyedSourceSettings(SourceSettings, frozen=True, kw_only=True):
-    """An upstream that takes an API key: keyless without `api_key` and `api_key_file`."""
-
-    api_key: ApiKey | None = None
-    """The key itself; an empty string is no key."""
-    api_key_file: FilePath | None = None
-    """A file that holds the key, read again when it changes; when it is missing, calls are keyless."""
-
-
-class _Sources(Section, frozen=True, kw_only=True):
-    """The upstreams: a section for each of `sources.listing`, with what the source says of itself."""
-
-    if TYPE_CHECKING:
-
-        def __init__(self, **sources: SourceSettings) -> None: ...
-        def __getattr__(self, name: str) -> SourceSettings: ...
-
-    def items(self) -> Iterator[tuple[str, SourceSettings]]:
-        """Yield each source's name and settings."""
-        return ((name, getattr(self, name)) for name in self.__struct_fields__)
-
-    def keyed(self) -> Iterator[tuple[str, KeyedSourceSettings]]:
-        """Yield those that take a key."""
-        return ((name, source) for name, source in self.items() if isinstance(source, KeyedSourceSettings))
-
-
-def _defaults(source: type[Source]) -> SourceSettings:
-    kind = KeyedSourceSettings if source.key_header else SourceSettings
-    return kind(base_url=source.base_url, timeout_seconds=source.timeout_seconds)
-
-
-if TYPE_CHECKING:
-    SourcesSettings = _Sources
-else:
-    _fields = [(source.name, type(default := _defaults(source)), default) for source in SOURCES]
-    SourcesSettings = msgspec.defstruct(
-        "SourcesSettings", _fields, bases=(_Sources,), module=__name__, frozen=True, kw_only=True
-    )
 
 
 class FleetSettings(Section, frozen=True, kw_only=True):

@@ -156,6 +156,7 @@ def _digest(path: Path) -> str:
 def swap(engine: Engine, tokens: Sequence[PopularToken]) -> None:
     """Put a popular list in the place of the one before: what is tracked, symbols, values, metric series."""
     before, after = dict(engine.symbols), {token.mint: token.symbol for token in tokens}
+    engine.metrics.hot.fold()  # requests so far decide what stays
     engine.symbols.clear()
     engine.symbols.update(after)
     engine.tracker.set_popular(after)

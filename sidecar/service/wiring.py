@@ -9,7 +9,8 @@ import aiohttp
 from sidecar.cache.cache import MarketCapCache, PinnedCache
 from sidecar.cache.publisher import Publisher
 from sidecar.config.redaction import Redactor
-from sidecar.config.settings import KeyedSourceSettings, Settings, SourceSettings
+from sidecar.config.settings import Settings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings
 from sidecar.metrics.labels import EvictionReason
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint

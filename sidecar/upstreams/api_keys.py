@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sidecar.config.settings import KeyedSourceSettings, SourceSettings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.disk import begin, read_regular
 from sidecar.sources.source import Source

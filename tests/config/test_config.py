@@ -4,14 +4,8 @@ import pytest
 
 from sidecar.config.file import load_settings
 from sidecar.config.secret_values import secrets_of
-from sidecar.config.settings import (
-    FleetSettings,
-    KeyedSourceSettings,
-    Settings,
-    SourceSettings,
-    SourcesSettings,
-    redacted,
-)
+from sidecar.config.settings import FleetSettings, Settings, redacted
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, SourcesSettings
 from sidecar.config.validation import contradictions, is_loopback
 from sidecar.sources.jupiter import Jupiter
 from sidecar.sources.listing import BY_NAME

@@ -11,7 +11,8 @@ from sidecar.config.file import load_settings
 from sidecar.config.popular import POPULAR, PopularToken
 from sidecar.config.redaction import Redactor
 from sidecar.config.secret_values import secrets_of
-from sidecar.config.settings import ApiSettings, FileSettings, Section, Settings
+from sidecar.config.section import Section
+from sidecar.config.settings import ApiSettings, FileSettings, Settings
 from sidecar.errors import SettingsError
 from sidecar.models import Mint
 from tests.config.mistakes import BAD_SETTINGS

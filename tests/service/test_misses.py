@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.config.settings import (
-    KeyedSourceSettings,
-    Settings,
-    SourceSettings,
-    SourcesSettings,
-    TrackingSettings,
-)
+from sidecar.config.settings import Settings, TrackingSettings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, SourcesSettings
 from sidecar.demo import Fault, Source
 from sidecar.errors import (
     DeadlineExceededError,

@@ -6,7 +6,7 @@ import sys
 APPLICATION = """
 import asyncio
 from sidecar import Settings, McSidecarError, start_precache_service, stop_precache_service
-from sidecar.config.settings import KeyedSourceSettings, SourceSettings, SourcesSettings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, SourcesSettings
 
 closed = SourceSettings(base_url="http://127.0.0.1:1/hidden-path")
 sources = SourcesSettings(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config.settings import KeyedSourceSettings
+from sidecar.config.source_settings import KeyedSourceSettings
 from sidecar.sources.jupiter import Jupiter
 from sidecar.upstreams import api_keys
 from sidecar.upstreams.api_keys import ApiKey

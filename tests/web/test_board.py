@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.cache.cache import Entry
 from sidecar.client.events import EventParser, RawEvent
-from sidecar.config.settings import KeyedSourceSettings, SourcesSettings
+from sidecar.config.source_settings import KeyedSourceSettings, SourcesSettings
 from sidecar.models import Mint
 from sidecar.web.board import Viewer
 from tests.web.serving import JUP, SETTINGS, SOL, STSOL, TIMEOUT_SECONDS, Site, serving

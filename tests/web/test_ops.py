@@ -8,14 +8,8 @@ import pytest
 from sidecar.app import Sidecar
 from sidecar.config.redaction import Redactor
 from sidecar.config.secret_values import secrets_of
-from sidecar.config.settings import (
-    CacheSettings,
-    FileSettings,
-    KeyedSourceSettings,
-    Settings,
-    SourceSettings,
-    SourcesSettings,
-)
+from sidecar.config.settings import CacheSettings, FileSettings, Settings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, SourcesSettings
 from sidecar.demo import Fault
 from sidecar.runtime.version import __version__
 from tests.clock import UNIX_START, FakeClock

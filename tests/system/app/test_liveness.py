@@ -8,7 +8,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from sidecar.config.settings import Settings, SourcesSettings, TrackingSettings
+from sidecar.config.settings import Settings, TrackingSettings
+from sidecar.config.source_settings import SourcesSettings
 from sidecar.demo import Fault
 from sidecar.metrics.labels import LoopName
 from sidecar.refresh.loops import step_limit_seconds
