@@ -11,7 +11,7 @@ from sidecar.models import Mint
 from sidecar.service.lookups import LookupHit
 from sidecar.service.service import PreCacheService
 from sidecar.web.batch_limit import BatchLimit
-from sidecar.web.bodies import batch_body, token_body
+from sidecar.web.bodies import look_up_batch, token_body
 from sidecar.web.explaining import explanation, unpriced_explanation
 from sidecar.web.limits import LARGEST_BODY_BYTES
 from sidecar.web.middleware import check_size, declare_routes, error_middleware
@@ -149,8 +149,7 @@ def _cache_headers(service: PreCacheService, found: LookupHit) -> dict[str, str]
 async def _many(request: web.Request, mints: list[str], most: int) -> web.Response:
     if len(mints) > most:
         raise TooManyMintsError(f"{len(mints)} mints; this route takes at most {most}")
-    found, errors = await request.app[SERVICE].lookups.find_many(mints)
-    return json_bytes(await batch_body(found, errors))
+    return json_bytes(await look_up_batch(request.app[SERVICE].lookups, mints))
 
 
 def _list(request: web.Request) -> web.Response:

@@ -1,41 +1,69 @@
 """The bodies of answers that hold tokens: prepared when a value is published, finished when it is served."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from sidecar.errors import McSidecarError
+from sidecar.models import Mint
 from sidecar.runtime.aio import yielding
-from sidecar.service.lookups import MINTS_A_TURN, LookupHit
+from sidecar.service.lookups import MINTS_A_TURN, LookupHit, Lookups
 
 K = TypeVar("K", bound=str)
+
+_ENDS: Final = {
+    (stale, cached): b',"stale":%b,"cached":%b}' % tuple(b"true" if one else b"false" for one in (stale, cached))
+    for stale in (False, True)
+    for cached in (False, True)
+}
+"""What a body ends with."""
 
 
 def token_body(found: LookupHit) -> bytes:
     """Finish a prepared answer: only what changes with time is written now."""
-    stale = b"true" if found.stale else b"false"
-    cached = b"true" if found.cached else b"false"
+    end = _ENDS[found.stale, found.cached]
     if found.uncertainty is None:
-        return b'%b"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
-            *(found.entry.body, found.age_seconds),
-            *(stale, cached),
-        )
-    return b'%b"uncertainty":%.8f,"age_seconds":%.3f,"stale":%b,"cached":%b}' % (
+        return b'%b"age_seconds":%.3f%b' % (found.entry.body, found.age_seconds, end)
+    return b'%b"uncertainty":%.8f,"age_seconds":%.3f%b' % (
         found.entry.body,
         found.uncertainty,
         found.age_seconds,
-        stale,
-        cached,
+        end,
     )
+
+
+async def look_up_batch(lookups: Lookups, mints: Iterable[str]) -> bytes:
+    """Look up several tokens, each once, and write out each one's body or error."""
+    each: list[Any] = list(dict.fromkeys(mints))
+    tokens: list[bytes] = []
+    others: list[Mint] = []
+    for start in range(0, len(each), MINTS_A_TURN):
+        if start:
+            await asyncio.sleep(0)
+        found, missing = lookups.find_all_tracked(each[start : start + MINTS_A_TURN])
+        tokens += [_member(one) for one in found]
+        others += missing
+    if not others:
+        return b'{"tokens":{%b},"errors":{}}' % b",".join(tokens)
+    looked_up, errors = await lookups.find_many(others)
+    tokens += [_member(one) async for one in yielding(looked_up.values(), MINTS_A_TURN)]
+    return await _batch(tokens, errors)
 
 
 async def batch_body(found: Mapping[K, LookupHit], errors: Mapping[str, McSidecarError]) -> bytes:
     """Write out each mint's token or error."""
-    slices = yielding(found.items(), MINTS_A_TURN)
-    tokens = b",".join([b'"%b":%b' % (mint.encode(), token_body(one)) async for mint, one in slices])
+    return await _batch([_member(one) async for one in yielding(found.values(), MINTS_A_TURN)], errors)
+
+
+def _member(found: LookupHit) -> bytes:
+    return b'"%b":%b' % (found.entry.cap.mint.encode(), token_body(found))
+
+
+async def _batch(tokens: list[bytes], errors: Mapping[str, McSidecarError]) -> bytes:
     failures = {mint: _failure(error) async for mint, error in yielding(errors.items(), MINTS_A_TURN)}
-    return b'{"tokens":{%b},"errors":%b}' % (tokens, msgspec.json.encode(failures))
+    return b'{"tokens":{%b},"errors":%b}' % (b",".join(tokens), msgspec.json.encode(failures))
 
 
 def _failure(error: McSidecarError) -> dict[str, str]:

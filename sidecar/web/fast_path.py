@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
+from sidecar.models import Mint
 from sidecar.service.service import PreCacheService
 from sidecar.web.bodies import token_body
 
@@ -50,7 +51,7 @@ class FastPath:
         if data[end:] not in self._heads or not data.startswith(_PREFIX):
             return None
         now = self._clock.monotonic()
-        found = self._lookups.find_tracked(str(data[8:end], "latin-1"), now)
+        found = self._lookups.find_tracked(Mint(str(data[8:end], "latin-1")), now)
         if found is None:
             return None
         if now >= self._date_until:
