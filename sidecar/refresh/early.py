@@ -38,7 +38,7 @@ class EarlyRefresh:
         context = self._context
         names = [source.name for source in context.sources]
         ready = {name for name in names if not context.upstreams[name].retry_in(Priority.EARLY)}
-        uncertain = yielding(context.schedule.uncertain(), 500)
+        uncertain = yielding(context.schedule.uncertain(), 100)
         past = {mint async for mint in uncertain if self._is_open(mint, ready)}
         if not past:
             return None
@@ -56,7 +56,7 @@ class EarlyRefresh:
 
     async def _ranked(self, ready: Collection[str]) -> list[Mint]:
         """Return the mints of which an early refresh is open, the largest error served first."""
-        mints = yielding(self._context.tracker.mints, 500)
+        mints = yielding(self._context.tracker.mints, 100)
         errors = {mint: self._served_error(mint) async for mint in mints if self._is_open(mint, ready)}
         return sorted(errors, key=lambda mint: (-errors[mint], mint))
 

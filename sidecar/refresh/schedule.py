@@ -23,6 +23,10 @@ COLD_RETRY_SECONDS: Final = 5.0
 DOUBT_SECONDS: Final = 60.0
 
 
+FEW: Final = 200
+"""Changes of the tracked set that are made one by one; more of them are sorted anew."""
+
+
 class _Times:
     """A time for each mint, in order of time."""
 
@@ -52,15 +56,19 @@ class _Times:
         if (at := self._times.pop(mint, None)) is not None:
             del self._order[bisect_left(self._order, (at, mint))]
 
-    def follow(self, mints: Collection[Mint], first: Callable[[Mint], float]) -> None:
-        """Keep these mints and no others; a new one gets its first time."""
-        new = [mint for mint in mints if mint not in self._times]
-        for mint in self._times.keys() - set(mints):
-            del self._times[mint]
-        self._times |= {mint: first(mint) for mint in new}
-        self._order = [entry for entry in self._order if entry[1] in self._times]
-        self._order += [(self._times[mint], mint) for mint in new]
-        self._order.sort()  # nearly sorted already
+    def follow(self, mints: frozenset[Mint], first: Callable[[Mint], float]) -> frozenset[Mint]:
+        """Keep these mints and no others, and return those that left; a new one gets its first time."""
+        left, new = frozenset(self._times.keys() - mints), mints - self._times.keys()
+        if len(left) + len(new) < FEW:
+            for mint in left:
+                self.remove(mint)
+            for mint in new:
+                self.set(mint, first(mint))
+            return left
+        kept = {mint: at for mint, at in self._times.items() if mint in mints}
+        self._times = kept | {mint: first(mint) for mint in new}
+        self._order = sorted((at, mint) for mint, at in self._times.items())
+        return left
 
     def next(self) -> float:
         """Return the earliest time, infinite without any."""
@@ -86,9 +94,12 @@ class Schedule:
         """Follow the tracked set: a newcomer is due an interval after `received`, now without a value."""
         now = self._clock.monotonic()
         ahead = self._interval_seconds * (1 - JITTER)
-        self._due.follow(tracked, lambda mint: now if (at := received(mint)) is None else at + ahead)
-        self._failures = {mint: times for mint, times in self._failures.items() if mint in self._due}
-        self._certain_until = {mint: until for mint, until in self._certain_until.items() if mint in self._due}
+        left = self._due.follow(
+            frozenset(tracked), lambda mint: now if (at := received(mint)) is None else at + ahead
+        )
+        for mint in left:
+            self._failures.pop(mint, None)
+            self._certain_until.pop(mint, None)
 
     def refreshed(self, mint: Mint, *, certain_for: float = math.inf) -> None:
         """Set the next time after an answer, priced or not; `certain_for`: when an early one is called for."""

@@ -65,7 +65,7 @@ class Steps:
 
     async def _due_in_order(self) -> list[Mint]:
         due, requests = self._schedule.due_at, self._tracker.requests
-        order = {mint: (due(mint), -requests(mint)) async for mint in yielding(self._schedule.due(), 500)}
+        order = {mint: (due(mint), -requests(mint)) async for mint in yielding(self._schedule.due(), 100)}
         return sorted(order, key=order.__getitem__)
 
     async def trending(self) -> bool:

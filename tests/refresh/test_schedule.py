@@ -190,3 +190,25 @@ def test_what_is_no_longer_tracked_is_not_uncertain_either() -> None:
     assert due.uncertain() == {ONE}
     due.keep((TWO,), lambda _: None)
     assert (due.uncertain(), due.next_uncertain_in()) == (set(), math.inf)
+
+
+def test_many_that_join_and_leave_at_once_are_scheduled_as_few_are() -> None:
+    clock = FakeClock()
+    mints = [make_mint(number) for number in range(1000)]
+    many, few = Schedule(300, clock), Schedule(300, clock)
+    many.keep(mints, lambda _: None)
+    many.keep(mints[500:], lambda _: None)
+    for count in range(0, 1001, 100):
+        few.keep(mints[:count], lambda _: None)
+    for count in range(0, 501, 100):
+        few.keep(mints[count:], lambda _: None)
+    assert many.soonest(1000, []) == few.soonest(1000, []) == sorted(mints[500:])
+
+
+def test_what_left_and_comes_back_is_no_retry() -> None:
+    due = keeping(FakeClock(), ONE, TWO)
+    due.failed(ONE, has_value=True)
+    due.keep([TWO], lambda _: None)
+    due.keep([ONE, TWO], lambda _: None)
+    assert not due.is_retry(ONE)
+    assert due.next_due_in() == 0.0

@@ -1,0 +1,73 @@
+"""No answer's body outlives the call that it came with, and no garbage collection is needed for that."""
+
+import gc
+from collections.abc import Iterator
+from typing import Any, Final, Self
+
+import pytest
+
+from sidecar.config.settings import Settings, TrendingSettings
+from sidecar.demo import Fault
+from sidecar.upstreams.upstream import Upstream
+from tests.running import running
+from tests.service.tokens import PRICED, plain_tokens
+
+QUIET: Final = Settings(trending=TrendingSettings(sources=()))
+JSON: Final = {"Content-Type": "application/json"}
+FAULTS: Final = {
+    "none": None,
+    "garbage": Fault(kind="garbage"),
+    "half JSON": Fault(kind="half_json"),
+    "another shape": Fault(kind="status", status=200, body='{"data": 7, "pairs": 7, "result": 7}', headers=JSON),
+    "rows of another shape": Fault(kind="status", status=200, body="[7, {}]", headers=JSON),
+    "an error in 200": Fault(
+        kind="status", status=200, body='{"error": {"code": 1, "message": "no"}}', headers=JSON
+    ),
+}
+
+
+class Body(bytes):
+    """A body that counts itself."""
+
+    alive: int = 0
+    made: int = 0
+
+    def __new__(cls, content: bytes) -> Self:
+        cls.alive += 1
+        cls.made += 1
+        return super().__new__(cls, content)
+
+    def __del__(self) -> None:
+        type(self).alive -= 1
+
+
+@pytest.fixture
+def collector_off() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("collector_off")
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+async def test_no_body_is_kept_by_the_error_that_came_of_it(
+    fault: Fault | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Upstream._read
+
+    async def counted(upstream: Upstream, response: Any) -> bytes:
+        return Body(await read(upstream, response))
+
+    monkeypatch.setattr(Upstream, "_read", counted)
+    monkeypatch.setattr(Body, "alive", 0)
+    monkeypatch.setattr(Body, "made", 0)
+    async with running(QUIET) as rig:
+        await rig.warm()
+        rig.market.faults = dict.fromkeys(rig.market.faults, fault)
+        await rig.run_for(125)
+        await rig.outcome(plain_tokens(rig.market, 1)[0])
+        await rig.settle()
+        assert Body.made > 8
+        assert Body.alive == 0
+        assert all(rig.cap(mint) is not None for mint in PRICED)
