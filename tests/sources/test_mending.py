@@ -24,7 +24,7 @@ POISON = {
     "NaN": "NaN",
     "infinity": "-Infinity",
     "control character": '"a\x01b\n"',
-    "deep nesting": "[" * 5000 + "]" * 5000,
+    "deep nesting": "[" * 25_000 + "]" * 25_000,
     "no value": "",
     "a word": "undefined",
     "a bad escape": r'"\x"',
