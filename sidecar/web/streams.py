@@ -90,6 +90,7 @@ class Streams:
         for mint, number in self._changed.items():
             if number > since and mint in stream.mints:
                 stream.tell(mint, self._change(number, mint))
+        stream.wake()
         return True
 
     async def snapshot(
@@ -157,7 +158,7 @@ class Streams:
         reason = self._engine.cache.unpriced_reason(mint)
         if reason is not None:
             return {"code": NotPricedError.code, "detail": reason}
-        detail = "no source has given a price for cache.max_stale_seconds"
+        detail = "nothing usable is in memory any more"
         return {"code": UpstreamUnavailableError.code, "detail": detail}
 
     def _members(self, name: str) -> frozenset[Mint]:

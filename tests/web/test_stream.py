@@ -8,6 +8,7 @@ import pytest
 from sidecar.cache.cache import Entry
 from sidecar.config.settings import CacheSettings
 from sidecar.models import Mint
+from sidecar.web.streams import Streams
 from tests.web.following import following
 from tests.web.serving import BONK, JUP, SETTINGS, SOL, STSOL, Site, serving, until, with_api
 
@@ -125,6 +126,19 @@ async def test_who_comes_back_hears_what_has_changed_since_and_only_that(site: S
         changed.append(await again.next("token"))
 
     assert [one["price_usd"] for one in changed] == [7.0, 8.0, 9.0]
+
+
+async def test_what_has_changed_is_sent_at_once_and_not_with_the_next_change(site: Site) -> None:
+    streams = Streams(site.sidecar.service)
+    stream = streams.open(frozenset({Mint(JUP)}), None)
+    streams.leave(stream)
+    publish(site, JUP, 7.0)
+    again = streams.open(frozenset({Mint(JUP)}), None)
+    was_told = streams.resume(again, f"{stream.prefix.decode()}0")
+
+    async with asyncio.timeout(1):
+        assert b"event: token\n" in await anext(again.texts(b""))
+    assert was_told
 
 
 @pytest.mark.parametrize("last_id", ["", "x", "1", "00000000-00000000-1", "é", "-" * 4000])
