@@ -10,7 +10,7 @@ from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, 
 
 closed = SourceSettings(base_url="http://127.0.0.1:1/hidden-path")
 sources = SourcesSettings(
-    jupiter=KeyedSourceSettings(base_url="https://api.jup.ag", base_url=closed.base_url),
+    jupiter=KeyedSourceSettings(base_url=closed.base_url),
     dexscreener=closed, geckoterminal=closed, solana_rpc=closed,
 )
 
