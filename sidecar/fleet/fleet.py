@@ -23,6 +23,7 @@ from sidecar.metrics.fleet import FleetMetrics
 from sidecar.metrics.labels import LoopName
 from sidecar.models import MarketCap, Mint
 from sidecar.refresh.batches import Future
+from sidecar.runtime.aio import race
 from sidecar.service.wiring import Engine
 
 
@@ -120,13 +121,7 @@ class Fleet:
                 tasks.create_task(work(), name="fleet")
 
     async def _settled(self, most_seconds: float) -> None:
-        settled = asyncio.create_task(self._listening.settled.wait())
-        too_late = asyncio.create_task(self._clock.sleep(most_seconds))
-        try:
-            await asyncio.wait({settled, too_late}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            settled.cancel()
-            too_late.cancel()
+        await race(self._listening.settled.wait(), self._clock.sleep(most_seconds))
 
     async def leave(self) -> None:
         """Let others lead; misses go to the upstreams from now on. Harmless when that was done."""

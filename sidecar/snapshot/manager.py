@@ -20,8 +20,6 @@ from sidecar.snapshot.file import SnapshotError, read, set_aside, write
 from sidecar.snapshot.memory import BYTES_PER_DEMAND, BYTES_PER_TOKEN, Memory, content, take_back
 from sidecar.snapshot.records import decode
 
-READ_SECONDS: Final = 10.0
-"""How long the start waits for the disk."""
 WRITE_SECONDS: Final = 30.0
 """How long a write may take before it counts as failed."""
 SHORTEST_LAST_WRITE_SECONDS: Final = 1.0
@@ -98,11 +96,13 @@ class SnapshotManager:
     async def restore(self) -> None:
         """Take back what the file holds. Whatever is wrong with it, the start goes on."""
         try:
-            read_bytes = await self._disk.do(partial(read, self._path, self.max_bytes), READ_SECONDS)
+            read_bytes = await self._disk.do(partial(read, self._path, self.max_bytes), ANSWER_SECONDS)
             snapshot = await asyncio.to_thread(decode, read_bytes)
             if self._adopt is not None and snapshot.popular:
                 self._adopt(snapshot.popular)
             await take_back(self._memory, snapshot, self._settings.cache.fresh_seconds)
+        except TimeoutError as error:
+            self._warn("snapshot not read", error)
         except FileNotFoundError:
             log.info("no snapshot to start from", extra={"path": str(self._path)})
         except Exception as error:  # noqa: BLE001 - logged: a start without a snapshot is still a start

@@ -39,6 +39,7 @@ BAD_SETTINGS: Final = {
     "infinite": "cache.negative_seconds: must be a number from 0.1 to 86400, not inf",
     "null_for_a_number": "cache.max_entries: must be a whole number from 100 to 1000000, not null",
     "fraction_for_a_count": "tracking.max_tokens: must be a whole number from 1 to 10000, not 99.5",
+    "startup_deadline_too_long": "refresh.startup_deadline_seconds: must be a number from 0 to 50, not 51",
     "port_too_high": "api.port: must be a whole number from 0 to 65535, not 65536",
     "deadline_too_short": "api.deadline_seconds: must be a number from 0.05 to 60, not 0.01",
     "ratio_zero": "pricing.agreement_ratio: must be a number above 0 and at most 1, not 0",

@@ -238,11 +238,9 @@ async def test_a_frozen_disk_does_not_hold_up_the_start(
 ) -> None:
     thawed = threading.Event()
     monkeypatch.setattr(snapshot_manager, "read", lambda *_: thawed.wait(30))
-    monkeypatch.setattr(snapshot_manager, "READ_SECONDS", 0.01)
     monkeypatch.setattr(snapshot_manager, "ANSWER_SECONDS", 0.01)
     async with next_life(settings_for(path)):
         assert told(caplog) == [("WARNING", "snapshot not read", "the disk does not answer")]
-        assert caplog.records[0].__dict__["not_kept"] == "the disk does not answer"
     thawed.set()
 
 
