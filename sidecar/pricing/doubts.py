@@ -7,9 +7,11 @@ untrue by that.
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 
+from sidecar.pricing.agreement import VERDICT_SECONDS
 from sidecar.pricing.grading import GradedQuote, Policy, is_made_up
 from sidecar.pricing.preferred import REMEMBERED_SECONDS
 from sidecar.pricing.ratios import within
+from sidecar.pricing.supply import PREFERRED
 from sidecar.pricing.token_state import Doubt, SourcedValue
 from sidecar.runtime.clock import Instant
 
@@ -23,12 +25,23 @@ def standing(before: Sequence[Doubt], heard: Collection[str], now: Instant) -> t
     )
 
 
-def raised(graded: Sequence[GradedQuote], policy: Policy) -> tuple[Doubt, ...]:
-    """Return the doubts that the quotes of a refresh raise: thin ones, and those of pools that are made up."""
+def raised(graded: Sequence[GradedQuote], served: Decimal | None, policy: Policy) -> tuple[Doubt, ...]:
+    """Return the doubts that the quotes of a refresh raise about each other and the price served after it.
+
+    Thin ones, whatever they say; the preferred source's, where good ones disagree; those of pools made up.
+    """
+    good = [entry.price for entry in graded if entry.grade == "good"] + ([] if served is None else [served])
+    disagree = bool(good) and not within(min(good), max(good), policy.agreement_factor)
     return tuple(
-        Doubt(SourcedValue(entry.price, entry.quote.source, entry.quote.received), made_up)
+        Doubt(
+            SourcedValue(entry.price, entry.quote.source, entry.quote.received),
+            entry.grade == "good",
+            is_made_up(entry.quote, policy),
+        )
         for entry in graded
-        if (made_up := is_made_up(entry.quote, policy)) or (entry.grade == "thin" and entry.is_evidence)
+        if is_made_up(entry.quote, policy)
+        or (entry.is_evidence and entry.grade == "thin")
+        or (disagree and entry.quote.source == PREFERRED and entry.is_evidence)
     )
 
 
@@ -37,6 +50,14 @@ def made_up_prices(doubts: Sequence[Doubt]) -> list[Decimal]:
     return [doubt.price.value for doubt in doubts if doubt.made_up]
 
 
-def is_doubted(chosen: GradedQuote, doubts: Sequence[Doubt], policy: Policy) -> bool:
-    """Return whether a source that is not heard now last stood a jump away."""
-    return any(not within(chosen.price, doubt.price.value, policy.jump_factor) for doubt in doubts)
+def is_doubted(chosen: GradedQuote, doubts: Sequence[Doubt], *, now: Instant, policy: Policy) -> bool:
+    """Return whether a source not heard now last stood a jump away, or disagreed within a verdict's time."""
+    return any(
+        not within(chosen.price, doubt.price.value, policy.jump_factor)
+        or (
+            doubt.is_good
+            and now.monotonic - doubt.price.received.monotonic <= VERDICT_SECONDS
+            and not within(chosen.price, doubt.price.value, policy.agreement_factor)
+        )
+        for doubt in doubts
+    )

@@ -34,14 +34,22 @@ def without_good_quote(graded: Sequence[GradedQuote], omitted: Collection[str]) 
     return PREFERRED in omitted if said is None else said.grade != "good"
 
 
-def is_silent(graded: Sequence[GradedQuote], omitted: Collection[str], state: TokenState, now: Instant) -> bool:
-    """Return whether the preferred source, which knew the token within a day, has answered without any price."""
+def last_silence(
+    graded: Sequence[GradedQuote], omitted: Collection[str], state: TokenState, now: Instant
+) -> Instant | None:
+    """Return when the preferred source, which knew the token within a day, last answered without any price.
+
+    None where it has one again, or has not been heard for an hour.
+    """
     said = _preferred(graded)
     if said is not None:
-        return not said.usable
+        return None if said.usable else now
     known = state.circulating
     knew = known is not None and known.source == PREFERRED and is_remembered(known.received, now)
-    return PREFERRED in omitted and knew
+    if PREFERRED in omitted and knew:
+        return now
+    since = state.silent
+    return since if since is not None and now.monotonic - since.monotonic <= REMEMBERED_SECONDS else None
 
 
 def _preferred(graded: Sequence[GradedQuote]) -> GradedQuote | None:

@@ -12,7 +12,7 @@ AGING_SECONDS: Final = 600.0
 OLD_SECONDS: Final = 3600.0
 """A price that is older is thin."""
 LEAD_SECONDS: Final = 300.0
-"""A slot further ahead of the time that has passed is believed when a second answer says so too."""
+"""A slot further ahead of the time that has passed is believed when another answer goes on from there."""
 
 
 class SlotClock(msgspec.Struct, frozen=True):
@@ -32,7 +32,8 @@ class SlotClock(msgspec.Struct, frozen=True):
         if slot <= self.slot:
             return self
         lead = LEAD_SECONDS / SECONDS_PER_SLOT
-        if slot <= self.now(now) + lead or (self.ahead is not None and abs(slot - self.ahead) <= lead):
+        goes_on = self.ahead is not None and 0 < slot - self.ahead <= lead
+        if goes_on or slot <= self.now(now) + lead:
             return SlotClock(slot, now)
         return SlotClock(self.slot, self.seen, slot)
 

@@ -42,10 +42,11 @@ class Comparison(msgspec.Struct, frozen=True, gc=False):
 class Doubt(msgspec.Struct, frozen=True, gc=False):
     """What a source said that speaks against others' quotes, kept for as long as the source is not heard again.
 
-    A source that gave a thin quote is not asked for the mint alone for a while.
+    A source that gave a thin quote is not asked for the mint alone for a while; one that gave a good one may fail.
     """
 
     price: SourcedValue
+    is_good: bool = False
     made_up: bool = False
     """Its pool only claims its liquidity."""
 
@@ -84,6 +85,8 @@ class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """When a price was taken more than ten times off the one before, until a second refresh has seen it."""
     vetoed: Instant | None = None
     """When the preferred source last showed a dead pool or no price."""
+    silent: Instant | None = None
+    """When the preferred source, which knew the token, last answered without a price that can be used."""
     doubts: Annotated[tuple[Doubt, ...], Meta(max_length=8)] = ()
     """What sources that are not heard now last said against others."""
     unpriced_since: Instant | None = None

@@ -5,6 +5,7 @@ sources and says what to serve and what to remember.
 """
 
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -28,7 +29,7 @@ from sidecar.pricing.jump import (
     quote_backing_last_price,
 )
 from sidecar.pricing.market_cap import market_cap
-from sidecar.pricing.preferred import is_silent, is_vetoed, last_veto, without_good_quote
+from sidecar.pricing.preferred import is_vetoed, last_silence, last_veto, without_good_quote
 from sidecar.pricing.result import Refusals, Valuation
 from sidecar.pricing.slots import is_aging
 from sidecar.pricing.supply import EffectiveSupply, effective_supply
@@ -115,7 +116,8 @@ def value(
             state,
             contradicted_since=(state.contradicted_since or now) if supply.contradicted else None,
             vetoed=last_veto(state.vetoed, graded, now),
-            doubts=(*doubts, *raised(graded, policy)),
+            silent=last_silence(graded, omitted, state, now),
+            doubts=(*doubts, *raised(graded, None, policy)),
         ),
         doubts=doubts,
         supply=supply,
@@ -159,7 +161,7 @@ def _priced(
     since = leapt(chosen, case.last, case.state.leapt, case.policy)
     evidence = _evidence(case, chosen, comparison, leapt_since=since)
     accepted = _unaccepted if is_backing else _accepted
-    state = accepted(case.state, chosen, comparison, since)
+    state = accepted(_doubting(case, chosen.price), chosen, comparison, since)
     return Valuation(
         kind="priced",
         state=state,
@@ -198,11 +200,17 @@ def _evidence(
             case.policy,
             preferred_silent=without_good_quote(case.graded, case.omitted),
         ),
-        dissent=is_dissent(chosen, case.graded, case.policy) or is_doubted(chosen, case.doubts, case.policy),
+        dissent=is_dissent(chosen, case.graded, case.policy)
+        or is_doubted(chosen, case.doubts, now=case.now, policy=case.policy),
         leapt=leapt_since is not None,
         aging=is_aging(chosen.quote.price_slot, case.slot),
-        preferred_silent=is_silent(case.graded, case.omitted, case.state, case.now),
+        preferred_silent=case.state.silent is not None,
     )
+
+
+def _doubting(case: _Case, served: Decimal | None) -> TokenState:
+    """Return the state with what speaks against the price that is served, should its source not be heard again."""
+    return replace(case.state, doubts=(*case.doubts, *raised(case.graded, served, case.policy)))
 
 
 def _held(case: _Case, chosen: GradedQuote) -> Valuation:
@@ -211,7 +219,7 @@ def _held(case: _Case, chosen: GradedQuote) -> Valuation:
     return Valuation(
         kind="held",
         state=replace(
-            case.state,
+            _doubting(case, None if case.fresh is None else case.fresh.value),
             comparison=comparison,
             held_upwards=is_upwards(chosen, case.fresh),
             unpriced_since=None,

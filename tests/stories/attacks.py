@@ -267,6 +267,16 @@ VERDICTS: Final = (
         {2: lagging(PRICE * 4, PRICE, *OTHERS), 3: together(*(says(source, None) for source in OTHERS))},
     ),
     story(
+        "four times by Jupiter, which then fails; the others lag",
+        12,
+        {2: lagging(PRICE * 4, PRICE, *OTHERS), 3: fault("jupiter", OFF)},
+    ),
+    story(
+        "a third more by Jupiter, which then fails; the others lag",
+        12,
+        {2: lagging(PRICE * 1.4, PRICE, *OTHERS), 3: fault("jupiter", OFF)},
+    ),
+    story(
         "a rug that Jupiter shows as thin",
         10,
         {
@@ -395,7 +405,7 @@ TOLD: Final = (
         {2: "+300 %; DexScreener and GeckoTerminal lag", 3: "both follow"},
     ),
     retold(
-        VERDICTS[5],
+        VERDICTS[7],
         "A rug that Jupiter alone shows, as a thin pool",
         "Jupiter's quote is thin, so it is not asked again at once; what it said stands meanwhile.",
         {2: "-95 %; 2 000 USD left, says Jupiter; the others are stuck"},
@@ -419,7 +429,7 @@ TOLD: Final = (
         {},
     ),
     retold(
-        VERDICTS[8],
+        VERDICTS[10],
         "All sources frozen",
         "Jupiter tells the slot that its price was made at: after ten minutes it is an old one.",
         {2: "-29 %; every source stays where it is"},
