@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from sidecar.fleet.answers import StoreError
 from sidecar.fleet.demand import Demand
 from sidecar.fleet.membership import Role
 from sidecar.fleet.misses import MissRoad
 from sidecar.fleet.publishing import Publishing
 from sidecar.fleet.records import MOST_MINTS, Trending
-from sidecar.fleet.store import StoreError
 from sidecar.metrics.labels import LoopName
 from sidecar.models import Mint
 from sidecar.service.wiring import Engine

@@ -140,7 +140,7 @@ class Fleet:
             "role": self.role,
             "connected": self.role != "alone",
             "member": membership.member,
-            "leader": membership.leader or None,
+            "leader": membership.leader if self.role != "alone" else None,
             "members": membership.members,
             "last_error": membership.last_error,
         }

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from sidecar.fleet.answers import Entry, StoreError
 from sidecar.fleet.demand import Demand
 from sidecar.fleet.membership import Membership, Role
 from sidecar.fleet.misses import ANSWER_SECONDS, MissRoad
@@ -12,7 +13,7 @@ from sidecar.fleet.publishing import Publishing
 from sidecar.fleet.receiving import RECORDS_A_TURN, SAME_SECONDS, Receiving
 from sidecar.fleet.serving import Serving
 from sidecar.fleet.shared_clock import SharedClock
-from sidecar.fleet.store import Entry, Store, StoreError
+from sidecar.fleet.store import Store
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.models import Mint
 from sidecar.runtime.aio import yielding

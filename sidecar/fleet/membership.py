@@ -6,8 +6,9 @@ import socket
 from collections.abc import Callable
 from typing import Final, Literal
 
+from sidecar.fleet.answers import Beat, StoreError
 from sidecar.fleet.shared_clock import SharedClock
-from sidecar.fleet.store import Beat, Store, StoreError
+from sidecar.fleet.store import Store
 from sidecar.runtime.clock import Clock
 
 BEAT_SECONDS: Final = 0.5

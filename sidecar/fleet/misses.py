@@ -6,8 +6,8 @@ from functools import partial
 from typing import Final
 
 from sidecar.errors import NotPricedError, OverloadedError, UpstreamUnavailableError
+from sidecar.fleet.answers import StoreError
 from sidecar.fleet.records import MOST_MINTS, Failed, ToMembers, UnderWay, Unpriced
-from sidecar.fleet.store import StoreError
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.models import Mint
 from sidecar.refresh.batches import Future

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
+from sidecar.fleet.answers import StoreError
 from sidecar.fleet.membership import Membership
 from sidecar.fleet.records import Message, ToMembers, Trending, Unpriced, encode
 from sidecar.fleet.shared_clock import SharedClock
-from sidecar.fleet.store import LONGEST_RECORD_BYTES, Store, StoreError
+from sidecar.fleet.store import LONGEST_RECORD_BYTES, Store
 from sidecar.models import Mint
 from sidecar.service.wiring import Engine
 from sidecar.snapshot.records import SavedToken

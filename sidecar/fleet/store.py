@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
 from sidecar.fleet import scripts
+from sidecar.fleet.answers import Beat, Entry, Head, StoreError, entry, version
 from sidecar.fleet.keys import Keys
 from sidecar.models import Mint
 
@@ -35,44 +36,6 @@ _MISUSED: Final = ("WRONGTYPE", "not an integer")
 T = TypeVar("T")
 
 
-class StoreError(Exception):
-    """Redis did not do what it was asked. The text holds no secret."""
-
-    misused = False
-    """A key holds what it should not."""
-
-
-class Beat(NamedTuple):
-    """What Redis says to a sign of life."""
-
-    seconds: float
-    """Redis's time."""
-    lease: str
-    """The lease in force: fencing number and member."""
-    members: int
-    rank: int
-    """How many members come before this one, -1 where that was not asked for."""
-    taken: bool
-    """The lease was free, and is this member's now."""
-
-
-class Head(NamedTuple):
-    """Where the streams end."""
-
-    changes: str
-    sequence: int
-    wanted: str
-
-
-class Entry(NamedTuple):
-    """One entry of a stream."""
-
-    id: str
-    number: int
-    """Its number in `changes`, 0 in `wanted`."""
-    record: bytes
-
-
 class Store:
     """A fleet's keys. `redact` takes out of texts what is secret."""
 
@@ -88,9 +51,10 @@ class Store:
         await self._end(client.connection_pool.disconnect() for client in self._clients)
         answers = await self._within(ANSWER_SECONDS, self._hello)
         told = dict(zip(answers[::2], answers[1::2], strict=False))
-        version = told.get(b"version", b"").decode("ascii", "replace")
-        if _version(version) < OLDEST_VERSION:
-            raise StoreError(f"Redis {version[:16] or 'of an unknown version'} is too old: 6.2 or later is needed")
+        told_version = told.get(b"version", b"").decode("ascii", "replace")
+        if version(told_version) < OLDEST_VERSION:
+            shown = told_version[:16] or "of an unknown version"
+            raise StoreError(f"Redis {shown} is too old: 6.2 or later is needed")
 
     async def close(self) -> None:
         """End the connections, for good."""
@@ -169,7 +133,7 @@ class Store:
             return await client.xread({key: after}, count=ENTRIES_AT_ONCE, block=_ms(NEWS_SECONDS))
 
         answer = await self._within(NEWS_SECONDS + ANSWER_SECONDS, read, blocking=True)
-        return [_entry(*raw) for _, entries in answer or () for raw in entries]
+        return [entry(*raw) for _, entries in answer or () for raw in entries]
 
     # How it is asked
 
@@ -246,13 +210,3 @@ def _check_cancelled() -> None:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    parts = text.split(".")[:2]
-    return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()
-
-
-def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    number = fields.get(b"n", b"")
-    return Entry(entry_id.decode(), int(number[:19]) if number.isdigit() else 0, fields.get(b"r", b""))

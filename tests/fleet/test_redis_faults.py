@@ -237,6 +237,22 @@ async def test_a_wrong_password_leaves_a_sidecar_alone_and_is_nowhere_to_be_seen
         assert [record.message for record in caplog.records].count("the fleet's Redis does not serve") == 1
 
 
+async def test_a_sidecar_that_may_not_read_the_values_refreshes_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.fleet.duty.SPREAD_SECONDS", 0.5)
+    async with fleet() as rig:
+        await rig.formed(1)
+        await rig.redis.command("ACL", "SETUSER", "blind", "on", ">blind", "~*", "+@all", "-hscan")
+        url = rig.redis.url.replace("unix://", "unix://blind:blind@")
+        impatient = msgspec.structs.replace(rig.settings.refresh, startup_deadline_seconds=0.2)
+        settings = msgspec.structs.replace(shared(rig.settings, url), refresh=impatient)
+        (blind,) = await rig.join(settings=settings)
+        await until(lambda: is_warm(blind))
+        assert role(blind) == "alone"
+        assert metric(blind, "fleet_connected") == 0.0
+
+
 async def test_an_unusable_url_leaves_a_sidecar_alone() -> None:
     async with fleet() as rig:
         (member,) = await rig.join(settings=shared(rig.settings, "redis://no-such-host.invalid:6379"))

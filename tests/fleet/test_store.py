@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.fleet.answers import StoreError
 from sidecar.fleet.keys import Keys
-from sidecar.fleet.store import LONGEST_RECORD_BYTES, MOST_DEMANDED, Store, StoreError
+from sidecar.fleet.store import LONGEST_RECORD_BYTES, MOST_DEMANDED, Store
 from tests.fleet.redis_server import RedisServer, redis_server
 from tests.programs import require_program
 from tests.service.tokens import JUP, WIF
