@@ -1,6 +1,7 @@
 """Four sidecars as processes, one alone and a fleet of three: what a follower costs, how faults are got over."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ NAMESPACE: Final = "mc-sidecar"
 MINT: Final = "JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"
 ASKS_A_SECOND: Final = 200
 WAIT_SECONDS: Final = 40.0
+_BUCKET: Final = re.compile(r'mc_sidecar_fleet_propagation_seconds_bucket\{le="(?P<le>[^"]+)"\} (?P<count>\S+)')
 
 
 class Found(NamedTuple):
@@ -34,6 +36,8 @@ class Found(NamedTuple):
     p99_alone: float
     p99_follower: float
     failed: int
+    propagation: Mapping[float, int]
+    """Values by the upper bound of the time they took, over the followers."""
 
 
 class Sidecar:
@@ -49,6 +53,12 @@ class Sidecar:
         """Return what /status says of the fleet."""
         fleet: dict[str, Any] = json.loads(fetch(f"http://127.0.0.1:{self.port + 1}/status"))["fleet"] or {}
         return fleet
+
+    def propagation(self) -> dict[float, int]:
+        """Return the buckets of the time that values took to get here."""
+        lines = fetch(f"http://127.0.0.1:{self.port + 1}/metrics").decode().splitlines()
+        found = (_BUCKET.match(line) for line in lines)
+        return {float(match["le"]): int(float(match["count"])) for match in found if match}
 
     def oldest(self) -> float:
         """Return the age of the oldest popular value."""
@@ -97,6 +107,8 @@ def measure(folder: Path, urls: Mapping[str, str], redis: RedisProcess, stack: E
     time.sleep(idle)
     cpu = {one: (one.process.cpu_seconds() - seconds) / idle for one, seconds in before.items()}
     rss = {one: one.process.rss_mib() for one in (alone, watched)}
+    buckets = [one.propagation() for one in followers]
+    propagation = {le: sum(one[le] for one in buckets) for le in buckets[0]}
     askers = [Asker(one.port) for one in (alone, watched)]
 
     lease = redis.lease(NAMESPACE)
@@ -114,7 +126,7 @@ def measure(folder: Path, urls: Mapping[str, str], redis: RedisProcess, stack: E
     p99 = [asker.p99_ms() for asker in askers]
     return Found(
         *(rss[alone], rss[watched], cpu[alone], cpu[watched], without_leader, max(oldest)),
-        *(until_alone, until_fleet, *p99, sum(asker.failed for asker in askers)),
+        *(until_alone, until_fleet, *p99, sum(asker.failed for asker in askers), propagation),
     )
 
 

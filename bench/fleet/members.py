@@ -58,8 +58,8 @@ async def play(members: int, redis: RedisProcess | None, seconds: float, tokens:
         members,
         at_start,
         calls / took * 3600 / faster,
-        (after["commands"] - before["commands"]) / took / faster,
-        (after["bytes"] - before["bytes"]) / took / 1024 / faster,
+        (after["commands"] - before["commands"]) / took,
+        (after["bytes"] - before["bytes"]) / took / 1024,
         _propagation(services),
         after["memory"] / 2**20,
     )
