@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.fleet.faults import Found, market, measure
-from bench.fleet.members import Used, play
+from bench.fleet.members import Used, play, play_many
 from bench.fleet.page import figures
 from bench.fleet.redis import RedisProcess
 
 SIZES: Final = (1, 10, 50)
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 BEGIN: Final = "<!-- measured: make bench-fleet -->\n"
 END: Final = "<!-- end of what was measured -->\n"
 
@@ -40,11 +40,11 @@ def _played(sizes: list[int] | tuple[int, ...], seconds: float, many: int) -> tu
     with tempfile.TemporaryDirectory(prefix="mc-bench-") as folder, ExitStack() as stack:
         redis = RedisProcess(Path(folder))
         stack.callback(redis.kill)
-        for size, tokens in [*((size, 0) for size in sizes), (2, many)]:
+        for fleet in (*(play(size, redis, seconds) for size in sizes), play_many(redis, many)):
             redis.start()
-            used.append(asyncio.run(play(size, redis, seconds, tokens)))
+            used.append(asyncio.run(fleet))
             redis.kill()
-            _say(f"{size} members: {used[-1]}")
+            _say(f"{used[-1]}")
         redis.start()
         return used, measure(Path(folder), market(stack), redis, stack, seconds)
 

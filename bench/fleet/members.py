@@ -10,16 +10,24 @@ import msgspec
 
 from bench.fleet.redis import RedisProcess
 from sidecar.config.popular import PopularToken
-from sidecar.config.settings import CacheSettings, FleetSettings, RefreshSettings, Settings, TrackingSettings
+from sidecar.config.settings import (
+    CacheSettings,
+    FleetSettings,
+    PricingSettings,
+    RefreshSettings,
+    Settings,
+    TrackingSettings,
+)
 from sidecar.demo import Market, Source, serve
+from sidecar.models import Mint
 from sidecar.service.service import PreCacheService
 
 FASTER: Final = 20
 """The intervals are a twentieth of the shipped ones, so that half a minute is like ten."""
-FASTER_MANY: Final = 2
-"""The same with thousands of popular tokens: one round of them."""
+ROUND_SECONDS: Final = 300.0
+"""Between two refreshes of each of many tokens, as shipped."""
 RPM: Final = 100_000
-WARM_SECONDS: Final = 60.0
+WARM_SECONDS: Final = 240.0
 
 
 class Used(NamedTuple):
@@ -35,19 +43,12 @@ class Used(NamedTuple):
     redis_mib: float
 
 
-async def play(members: int, redis: RedisProcess | None, seconds: float, tokens: int = 0) -> Used:
+async def play(members: int, redis: RedisProcess | None, seconds: float) -> Used:
     """Start so many members at the same moment and watch them for a while; without Redis each is alone."""
-    faster = FASTER_MANY if tokens else FASTER
-    market = Market(seed=1, tokens=max(300, tokens + 20))
+    market = Market(seed=1)
     async with serve(market) as urls:
-        settings = _settings(urls, redis, (tokens and list(market.tokens)[:tokens]) or ())
-        services = [PreCacheService(settings) for _ in range(members)]
-        await asyncio.gather(*(service.start() for service in services))
-        began = time.monotonic()
-        while any(service.health.unanswered for service in services):
-            if time.monotonic() - began > WARM_SECONDS:
-                raise SystemExit("the fleet does not get warm")
-            await asyncio.sleep(0.05)
+        services = [PreCacheService(_settings(urls, redis)) for _ in range(members)]
+        await _warm(services)
         await asyncio.sleep(1.0)
         at_start, before, since = sum(market.calls.values()), _used(redis), time.monotonic()
         await asyncio.sleep(seconds)
@@ -57,7 +58,7 @@ async def play(members: int, redis: RedisProcess | None, seconds: float, tokens:
     return Used(
         members,
         at_start,
-        calls / took * 3600 / faster,
+        calls / took * 3600 / FASTER,
         (after["commands"] - before["commands"]) / took,
         (after["bytes"] - before["bytes"]) / took / 1024,
         _propagation(services),
@@ -65,11 +66,40 @@ async def play(members: int, redis: RedisProcess | None, seconds: float, tokens:
     )
 
 
+async def play_many(redis: RedisProcess, tokens: int) -> Used:
+    """Let two members share so many popular tokens once; the rates are those of a round every five minutes."""
+    market = Market(seed=1, tokens=tokens + 20)
+    async with serve(market) as urls:
+        settings, before = _many(_settings(urls, redis), list(market.tokens)[:tokens]), _used(redis)
+        services = [PreCacheService(settings) for _ in range(2)]
+        await _warm(services)
+        after = _used(redis)
+        await asyncio.gather(*(service.stop() for service in services))
+    return Used(
+        2,
+        sum(market.calls.values()),
+        sum(market.calls.values()) * 3600 / ROUND_SECONDS,
+        (after["commands"] - before["commands"]) / ROUND_SECONDS,
+        (after["bytes"] - before["bytes"]) / ROUND_SECONDS / 1024,
+        _propagation(services),
+        after["memory"] / 2**20,
+    )
+
+
+async def _warm(services: Sequence[PreCacheService]) -> None:
+    await asyncio.gather(*(service.start() for service in services))
+    began = time.monotonic()
+    while any(service.health.unanswered for service in services):
+        if time.monotonic() - began > WARM_SECONDS:
+            raise SystemExit("the fleet does not get warm")
+        await asyncio.sleep(0.05)
+
+
 def _used(redis: RedisProcess | None) -> Mapping[str, int]:
     return redis.used() if redis else {"commands": 0, "bytes": 0, "memory": 0}
 
 
-def _settings(urls: Mapping[Source, str], redis: RedisProcess | None, popular: Sequence[str]) -> Settings:
+def _settings(urls: Mapping[Source, str], redis: RedisProcess | None) -> Settings:
     shipped = RefreshSettings()
     faster = {
         name: getattr(shipped, name) / FASTER
@@ -79,20 +109,22 @@ def _settings(urls: Mapping[Source, str], redis: RedisProcess | None, popular: S
         name: msgspec.structs.replace(getattr(Settings().sources, name), base_url=url, requests_per_minute=RPM)
         for name, url in urls.items()
     }
-    settings = Settings(
+    return Settings(
         refresh=msgspec.structs.replace(shipped, **faster),
         sources=msgspec.structs.replace(Settings().sources, **sources),
         fleet=FleetSettings(redis_url=redis.url if redis else None),
     )
-    if not popular:
-        return settings
+
+
+def _many(settings: Settings, popular: Sequence[str]) -> Settings:
     count = len(popular)
     return msgspec.structs.replace(
         settings,
-        popular=tuple(PopularToken(mint, f"T{number}") for number, mint in enumerate(popular)),  # type: ignore[arg-type]
+        popular=tuple(PopularToken(Mint(mint), f"T{number}") for number, mint in enumerate(popular)),
         tracking=TrackingSettings(max_tokens=count, trending_tokens=0),
         cache=CacheSettings(max_entries=2 * count),
-        refresh=msgspec.structs.replace(shipped, popular_seconds=shipped.popular_seconds / FASTER_MANY),
+        refresh=RefreshSettings(popular_seconds=3600, tracked_seconds=3600, max_concurrent=20),
+        pricing=PricingSettings(sources=("jupiter",)),
     )
 
 
