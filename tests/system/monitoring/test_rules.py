@@ -1,5 +1,6 @@
 """The rule file: clean, linked to the runbook, with texts for people."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.system.monitoring.faults import (
     ALERTS,
     FOUND,
 )
-from tests.system.monitoring.files import RUNBOOK, Json, panel_queries, rule_groups, selected
+from tests.system.monitoring.files import RUNBOOK, Json, panel_queries, panels, rule_groups, selected
 from tests.system.monitoring.promtool import (
     check,
     lookups,
@@ -72,3 +73,11 @@ def test_every_alert_has_its_section_in_the_runbook(alert: str) -> None:
     assert ALERTS[alert]["annotations"]["dashboard_url"].startswith("https://grafana.example.com/d/mc-sidecar?")
     runbook = (REPOSITORY / "docs" / "runbook.md").read_text()
     assert f"\n## {alert}\n" in runbook
+
+
+def test_runbook_names_panels_that_are_there() -> None:
+    paragraphs = (REPOSITORY / "docs" / "runbook.md").read_text().split("\n\n")
+    text = " ".join(" ".join(one.split()) for one in paragraphs if one.startswith("**Where to look"))
+    named = set(re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", text)) - {"Status → Service discovery"}
+    assert len(named) > 10
+    assert named <= {panel["title"] for panel in panels()}
