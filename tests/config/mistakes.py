@@ -22,6 +22,7 @@ BAD_SETTINGS: Final = {
     "file_is_a_list": "the file: must be a mapping of keys, not a list",
     "word_for_a_number": "refresh.popular_seconds: must be a number from 0.1 to 86400, not 'soon'",
     "quoted_number": "refresh.popular_seconds: must be a number from 0.1 to 86400, not '60'",
+    "early_share_too_large": "refresh.early_share: must be a number from 0 to 0.8, not 0.9",
     "uncertainty_zero": "refresh.target_uncertainty: must be a number from 0.0005 to 1, or null, not 0",
     "namespace_with_a_colon": "fleet.namespace: must be 1 to 64 of A-Z, a-z, 0-9, . _ -, not 'a:b'",
     "redis_url_scheme": (
