@@ -21,7 +21,8 @@ from sidecar.fleet.shared_clock import SharedClock
 from sidecar.fleet.store import MOST_DEMANDED, Store
 from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
-from sidecar.refresh.tracker import Place, Tracker, Wanted
+from sidecar.refresh.demand import Place, Wanted
+from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
 
 SLICE_SECONDS: Final = 300

@@ -1,91 +1,19 @@
 """Which mints are wanted, and which of them are kept warm (design: how it refreshes, 1)."""
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import heapify, heappop, heappush, heapreplace, nsmallest
-from typing import Final, Literal, NamedTuple, get_args
+from heapq import nsmallest
+from typing import Final, get_args
 
-import msgspec
 from cachetools import Cache, LRUCache
 
 from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
+from sidecar.refresh.demand import Demand, Place, Wanted, slice_of
+from sidecar.refresh.least_requested import LeastRequested
 from sidecar.runtime.clock import Clock
 
-SLICES: Final = 12
-"""Request counts are kept in this many slices of the window."""
 CANDIDATES_PER_PLACE: Final = 20
 FEWEST_CANDIDATES: Final = 1000
-
-Place = Tier | Literal["candidate"]
-"""Where a mint stands; a candidate is not tracked yet."""
-
-
-class Wanted(NamedTuple):
-    """How much a mint is wanted, in a form that outlives the process."""
-
-    mint: Mint
-    place: Place
-    requests: tuple[tuple[float, int], ...]
-    """How many seconds ago, to a slice's precision, how many requests came; the oldest first."""
-
-
-class Demand(msgspec.Struct, kw_only=True, eq=False, gc=False):
-    """How often a mint was asked for within the window, to a slice's precision, and when exactly it last was.
-
-    There may be many thousands: compact, and for the most part passed over by the garbage collector.
-    """
-
-    window_seconds: float
-    min_requests: int
-    now_slice: int
-    counts: "array[int]" = msgspec.field(default_factory=lambda: array("L", [0] * SLICES))
-    recent: tuple[float, ...] = ()
-
-    def add(self, now: float, requests: int = 1) -> None:
-        """Count requests."""
-        self._remember(now, min(requests, self.min_requests))
-        self._forget(now)
-        self.counts[self.now_slice % SLICES] += requests
-
-    def total(self, now: float) -> int:
-        """Return the requests within the window."""
-        self._forget(now)
-        return sum(self.counts)
-
-    def is_wanted(self, now: float) -> bool:
-        """Tell whether the last `min_requests` requests all came within the window."""
-        recent = self.recent
-        return len(recent) == self.min_requests and now - recent[0] <= self.window_seconds
-
-    def by_age(self, now: float) -> tuple[tuple[float, int], ...]:
-        """Return how many seconds ago, to a slice's precision, how many requests came, the oldest first."""
-        self._forget(now)
-        counts = [(ago, self.counts[(self.now_slice - ago) % SLICES]) for ago in reversed(range(SLICES))]
-        return tuple((ago * self.window_seconds / SLICES, count) for ago, count in counts if count)
-
-    def restore(self, by_age: Iterable[tuple[float, int]], now: float) -> None:
-        """Count the requests of an earlier process, the oldest first, on a Demand that has none yet."""
-        for seconds_ago, requests in by_age:
-            if (ago := int(seconds_ago * SLICES / self.window_seconds)) < SLICES:
-                self.counts[(self.now_slice - ago) % SLICES] += requests
-                self._remember(now - seconds_ago, min(requests, self.min_requests))
-
-    def _remember(self, when: float, times: int = 1) -> None:
-        self.recent = (*self.recent, *(when,) * times)[-self.min_requests :]
-
-    def _forget(self, now: float) -> None:
-        now_slice = slice_of(now, self.window_seconds)
-        if now_slice <= self.now_slice:
-            return
-        for passed in range(self.now_slice + 1, min(now_slice, self.now_slice + SLICES) + 1):
-            self.counts[passed % SLICES] = 0
-        self.now_slice = now_slice
-
-
-def slice_of(now: float, window_seconds: float) -> int:
-    """Return the number of the slice of the window that a monotonic time falls into."""
-    return int(now * SLICES / window_seconds)
 
 
 class Tracker:
@@ -118,8 +46,7 @@ class Tracker:
         candidates = max(FEWEST_CANDIDATES, CANDIDATES_PER_PLACE * max_tokens)
         self._candidates: LRUCache[Mint, Demand] = LRUCache(candidates)
         self._mints: frozenset[Mint] | None = None
-        self._weakest: list[tuple[int, Mint]] = []
-        self._weakest_slice = -1
+        self._least = LeastRequested(self._requested, max_tokens=max_tokens, window_seconds=window_seconds)
         self.set_popular(popular)
 
     @property
@@ -176,7 +103,7 @@ class Tracker:
         if not trending.is_wanted(now):
             return False
         self._requested[mint] = self._trending.pop(mint)
-        heappush(self._weakest, (trending.total(now), mint))
+        self._least.add(mint, trending.total(now))
         return True
 
     def drop(self, mint: Mint) -> bool:
@@ -188,7 +115,7 @@ class Tracker:
         return dropped is not None
 
     def set_popular(self, popular: Iterable[Mint]) -> None:
-        """Take a new popular list, at most `max_tokens` long. Who left it stays only when still wanted."""
+        """Take a new popular list, at most `max_tokens` long. One that left it stays only while it is wanted."""
         self._own = tuple(dict.fromkeys(popular))[: self._max_tokens]
         self._set_always()
 
@@ -219,7 +146,7 @@ class Tracker:
         self._enforce_cap()
 
     def wanted(self) -> Iterator[Wanted]:
-        """Yield every mint with its requests. The set may change meanwhile: who leaves it is left out."""
+        """Yield every mint with its requests. The set may change meanwhile: what leaves it is left out."""
         listed: list[tuple[Place, list[Mint]]] = [(tier, list(self.tier(tier))) for tier in get_args(Tier)]
         for place, mints in [*listed, ("candidate", list(self._candidates))]:
             for mint in mints:
@@ -229,7 +156,7 @@ class Tracker:
     def restore(self, wanted: Sequence[Wanted]) -> None:
         """Take back what `wanted` gave, with its seconds counted from now, as far as there are free places.
 
-        Who was requested stays tracked; whoever else is wanted enough by now becomes it.
+        What was requested stays tracked; another that is wanted enough by now becomes it.
         """
         now = self._clock.monotonic()
         demands = {one.mint: self._restored(one, now) for one in wanted}
@@ -287,7 +214,7 @@ class Tracker:
         if not candidate.is_wanted(now) or not self._make_room(candidate, now):
             return False
         self._requested[mint] = candidate
-        heappush(self._weakest, (candidate.total(now), mint))
+        self._least.add(mint, candidate.total(now))
         self._mints = None
         del self._candidates[mint]
         return True
@@ -299,34 +226,11 @@ class Tracker:
         if self._trending:
             self._trending.popitem()
             return True
-        weakest = self._weakest_requested(now)
-        if weakest is None or weakest[0] >= candidate.total(now):
+        least = self._least.look(now)
+        if least is None or least.requests >= candidate.total(now):
             return False
-        del self._requested[weakest[1]]
+        del self._requested[least.mint]
         return True
-
-    def _weakest_requested(self, now: float) -> tuple[int, Mint] | None:
-        """Return the requested mint with the fewest requests, and how many those are.
-
-        A heap of what the counts once were: within a slice of the window they only grow, so that looking again
-        at those on top is enough, however many are tracked.
-        """
-        now_slice = slice_of(now, self._window_seconds)
-        if self._weakest_slice != now_slice or len(self._weakest) > 2 * self._max_tokens:
-            self._weakest_slice = now_slice
-            self._weakest = [(demand.total(now), mint) for mint, demand in self._requested.items()]
-            heapify(self._weakest)
-        heap = self._weakest
-        while heap:
-            total, mint = heap[0]
-            demand = self._requested.get(mint)
-            if demand is None:
-                heappop(heap)
-            elif (grown := demand.total(now)) > total:
-                heapreplace(heap, (grown, mint))
-            else:
-                return heap[0]
-        return None
 
     def _enforce_cap(self) -> None:
         """Let trending leave from the end of their list, then the least requested."""
@@ -339,7 +243,7 @@ class Tracker:
         for mint in nsmallest(excess, demands, key=lambda mint: demands[mint].total(now)):
             del demands[mint]
         self._mints = None
-        self._weakest_slice = -1
+        self._least.forget()
 
     def _tracked_count(self) -> int:
         return len(self._popular) + len(self._requested) + len(self._trending)

@@ -12,7 +12,7 @@ import msgspec
 from sidecar.config.popular import PopularToken, is_symbol
 from sidecar.models import MarketCap, Mint, is_mint
 from sidecar.pricing.token_state import TokenState
-from sidecar.refresh.tracker import SLICES, Place, Wanted
+from sidecar.refresh.demand import SLICES, Place, Wanted
 from sidecar.runtime.clock import Instant
 from sidecar.snapshot.file import SnapshotError
 from sidecar.sources import wire

@@ -7,7 +7,8 @@ import pytest
 
 from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
-from sidecar.refresh.tracker import Demand, Tracker
+from sidecar.refresh.demand import Demand
+from sidecar.refresh.tracker import Tracker
 from tests.clock import FakeClock
 from tests.pricing.build import make_mint
 
