@@ -19,10 +19,13 @@ def connections_that_fit(wanted: int, for_operator: int) -> int:
     application gets fewer connections and the log says so: the operator's port keeps its own.
     """
     others = for_operator + 2 * MOST_REFUSALS + RESERVED
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + others
-    if soft < needed and soft < hard:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    within_reach = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft < within_reach:
+        soft = within_reach
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     fitting = max(1, min(wanted, soft - others))
     if fitting < wanted:

@@ -170,3 +170,8 @@ async def test_both_loopback_families_are_served() -> None:
             async with asyncio.timeout(5):
                 assert (await site._ask(address, "GET", f"/mc/{SOL}")).status == 200
         assert site.sidecar.api_addresses[0].startswith("http://127.0.0.1:")
+
+
+async def test_nothing_on_this_port_may_be_kept(site: Site) -> None:
+    for target in ("/metrics", "/startupz", "/livez", "/readyz", "/status", "/nowhere"):
+        assert (await site.ops(target)).headers["Cache-Control"] == "no-store", target

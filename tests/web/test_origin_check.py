@@ -10,7 +10,8 @@ from tests.web.serving import SOL, Site, serving, with_api
     "host",
     [
         *("localhost", "LOCALHOST", "localhost:1", "127.0.0.1", "127.0.0.1:8765", "127.255.3.4:80"),
-        *("[::1]", "[::1]:8765", "[0:0:0:0:0:0:0:1]"),
+        *("[::1]", "[::1]:8765", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:127.9.9.9]:80"),
+        *("localhost.", "localhost.:8765", "127.0.0.1.", "127.0.0.1.:80"),
     ],
 )
 async def test_a_loopback_host_may_ask(site: Site, host: str) -> None:
@@ -21,7 +22,19 @@ async def test_a_loopback_host_may_ask(site: Site, host: str) -> None:
     "host",
     [
         *("evil.example", "localhost.evil.example", "evil.example:8765", "127.0.0.1.evil.example", "10.0.0.1"),
-        *("[::2]", "[fe80::1]:8765", "1.0.0.127", "localhost:evil", "localhost@evil.example", "", "2130706433"),
+        *(
+            "[::ffff:10.0.0.1]",
+            "evil.example.",
+            "localhost..",
+            ".",
+            "[::2]",
+            "[fe80::1]:8765",
+            "1.0.0.127",
+            "localhost:evil",
+            "localhost@evil.example",
+            "",
+            "2130706433",
+        ),
     ],
 )
 async def test_any_other_host_is_forbidden(site: Site, host: str) -> None:

@@ -1,12 +1,15 @@
 import asyncio
+import gzip
 import logging
+import zlib
 from urllib.parse import urlsplit
 
 import pytest
 
 from sidecar.config.settings import Settings
+from sidecar.demo import Fault
 from tests.web.contract import Answer
-from tests.web.serving import JUP, SOL, Site, serving, with_api
+from tests.web.serving import JUP, SOL, Site, serving, until, with_api
 
 
 def problem(answer: Answer) -> tuple[int, str, str]:
@@ -71,6 +74,58 @@ async def test_a_body_may_have_128_kib_also_when_unpacked(site: Site) -> None:
             assert answer.status == 200
         else:
             assert problem(answer) == (413, "payload_too_large", "Request body too large")
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "bogus", "gzip, gzip"])
+async def test_a_body_in_a_coding_that_we_do_not_read_is_an_unsupported_media_type(
+    site: Site, coding: str
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    answer = await site.ask("POST", "/mc", data=b'{"mints": []}', headers=headers)
+    assert problem(answer) == (415, "unsupported_media_type", "Unsupported media type")
+
+
+async def test_a_body_may_come_in_gzip_deflate_or_as_it_is(site: Site) -> None:
+    body = b'{"mints": []}'
+    for coding, sent in (("gzip", gzip.compress(body)), ("deflate", zlib.compress(body)), ("Identity", body)):
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+        assert (await site.ask("POST", "/mc", data=sent, headers=headers)).status == 200
+        if coding != "Identity":
+            for wrong in (body, sent[:-3]):
+                assert (await site.ask("POST", "/mc", data=wrong, headers=headers)).status == 400
+
+
+async def test_an_expectation_of_an_unknown_route_does_not_hide_that_it_is_unknown(site: Site) -> None:
+    answer = await raw(
+        site, b"GET /nope HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\nConnection: close\r\n\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_limit_beside_mints_has_to_be_a_good_one(site: Site) -> None:
+    for limit, status in (("abc", 400), ("0", 400), ("1001", 400), ("", 400), ("5", 200)):
+        assert (await site.get(f"/mc?mints={SOL}&limit={limit}")).status == status, limit
+
+
+async def test_too_many_batches_at_once_are_refused_and_those_under_way_are_answered(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.web.batch_limit.MOST_MINTS_UNDER_WAY", 1500)
+    mint, lookups = site.unpopular(), site.sidecar.service.lookups
+    for source in ("jupiter", "dexscreener", "geckoterminal"):
+        site.rig.market.faults[source] = Fault(kind="hang")
+    waiting = asyncio.create_task(site.post([mint]))
+    await until(lambda: site.sidecar.service.engine.misses._waiting)
+
+    refused = await site.post([SOL])
+    small = await site.get(f"/mc?mints={SOL}")
+    await site.rig.run_for(lookups._deadline_seconds)
+
+    assert problem(refused) == (429, "overloaded", "Overloaded")
+    assert refused.headers["Retry-After"] == "1"
+    assert list(small.json["tokens"]) == [SOL]
+    assert (await waiting).json["errors"][mint]["code"] == "deadline_exceeded"
+    assert (await site.post([SOL])).status == 200
 
 
 async def test_a_target_may_have_8_kib(site: Site) -> None:

@@ -47,20 +47,30 @@ class Sidecar:
 
 
 async def launch(
-    directory: Path, config: str, *arguments: str, grace_seconds: float = GRACE_SECONDS
+    directory: Path,
+    config: str,
+    *arguments: str,
+    grace_seconds: float = GRACE_SECONDS,
+    open_files: int | None = None,
 ) -> asyncio.subprocess.Process:
     """Start the demo with this configuration, its loops as late as that before they count as stuck."""
     path = directory / "sidecar.yaml"
     path.write_text(config)
     program = [sys.executable, "-c", PROGRAM.format(grace_seconds=grace_seconds)]
     command = [*program, "--config", str(path), "demo", "--ops-port", "0", *arguments]
+    if open_files is not None:
+        command = ["sh", "-c", 'ulimit -n "$0"; exec "$@"', str(open_files), *command]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MC_SIDECAR")}
     return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
 
 
 @asynccontextmanager
 async def sidecar(
-    directory: Path, config: str = "", arguments: Sequence[str] = FREE_PORT, grace_seconds: float = GRACE_SECONDS
+    directory: Path,
+    config: str = "",
+    arguments: Sequence[str] = FREE_PORT,
+    grace_seconds: float = GRACE_SECONDS,
+    open_files: int | None = None,
 ) -> AsyncIterator[Sidecar]:
     """Run the demo until the context ends; it listens and is warm."""
     process = await launch(
@@ -68,13 +78,16 @@ async def sidecar(
         "ops: {host: 127.0.0.1}\nlog: {format: json}\n" + config,
         *arguments,
         grace_seconds=grace_seconds,
+        open_files=open_files,
     )
+    log = ""
     try:
         assert process.stderr is not None
         async with asyncio.timeout(START_SECONDS):
             while (line := json.loads(await process.stderr.readline()))["event"] != "listening":
-                pass
+                log += json.dumps(line)
             running = Sidecar(process, line)
+            running.log = log
             while (await running.probe("/startupz"))[0] != 200:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
         yield running
