@@ -61,3 +61,11 @@ else:
     SourcesSettings = msgspec.defstruct(
         "SourcesSettings", _fields, bases=(_Sources,), module=__name__, frozen=True, kw_only=True
     )
+
+
+def effective_rpm(source: type[Source], settings: SourceSettings, *, has_key: bool) -> int:
+    """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
+    if settings.requests_per_minute is not None:
+        return settings.requests_per_minute
+    keyed = source.keyed_requests_per_minute if has_key else None
+    return keyed or source.requests_per_minute

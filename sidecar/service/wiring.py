@@ -10,7 +10,7 @@ from sidecar.cache.cache import MarketCapCache, PinnedCache
 from sidecar.cache.publisher import Publisher
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings
-from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, effective_rpm
 from sidecar.metrics.labels import EvictionReason
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint
@@ -31,7 +31,7 @@ from sidecar.snapshot.memory import Memory
 from sidecar.sources.listing import BY_NAME, MARKETS
 from sidecar.sources.solana_rpc import SolanaRpc
 from sidecar.sources.source import MarketSource, Source
-from sidecar.upstreams.api_keys import ApiKey, effective_rpm
+from sidecar.upstreams.api_keys import ApiKey
 from sidecar.upstreams.budget import Budget, ConcurrencyLimit
 from sidecar.upstreams.connector import BoundedConnector
 from sidecar.upstreams.upstream import Upstream

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings
+from sidecar.config.source_settings import KeyedSourceSettings, effective_rpm
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.disk import begin, read_regular
 from sidecar.sources.source import Source
@@ -64,14 +64,6 @@ class ApiKey:
         self._key = key
         rpm = effective_rpm(self._source, self._settings, has_key=key is not None)
         self._budget.set_requests_per_minute(rpm)
-
-
-def effective_rpm(source: type[Source], settings: SourceSettings, *, has_key: bool) -> int:
-    """Return the requests a minute a source may get: as set, else what its keyless or free keyed tier allows."""
-    if settings.requests_per_minute is not None:
-        return settings.requests_per_minute
-    keyed = source.keyed_requests_per_minute if has_key else None
-    return keyed or source.requests_per_minute
 
 
 def read_key_file(path: str | Path) -> str | None:

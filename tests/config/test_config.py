@@ -5,11 +5,11 @@ import pytest
 from sidecar.config.file import load_settings
 from sidecar.config.secret_values import secrets_of
 from sidecar.config.settings import FleetSettings, Settings, redacted
-from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, SourcesSettings
+from sidecar.config.source_settings import KeyedSourceSettings, SourceSettings, SourcesSettings, effective_rpm
 from sidecar.config.validation import contradictions, is_loopback
 from sidecar.sources.jupiter import Jupiter
 from sidecar.sources.listing import BY_NAME
-from sidecar.upstreams.api_keys import effective_rpm, read_key_file
+from sidecar.upstreams.api_keys import read_key_file
 
 
 def test_the_defaults_contradict_nothing() -> None:
