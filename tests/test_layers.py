@@ -99,6 +99,13 @@ def test_no_module_keeps_state_but_the_one_service_of_the_embedding_api() -> Non
                 assert not _is_mutable(node), f"{name}:{node.lineno}"
 
 
+def test_a_fleet_is_only_imported_by_itself_and_when_there_is_one() -> None:
+    for name in TREES:
+        if not name.startswith("sidecar.fleet"):
+            imports = imported(name, lazily=name != "sidecar.service.run")
+            assert not {one for one in imports if one.startswith("sidecar.fleet")}, name
+
+
 def _is_exported_names(node: ast.Assign | ast.AnnAssign) -> bool:
     return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
 
@@ -110,6 +117,12 @@ def _is_mutable(node: ast.Assign | ast.AnnAssign) -> bool:
     built = isinstance(node.value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
     final = isinstance(node, ast.AnnAssign) and "Final" in ast.unparse(node.annotation)
     return (called or built) and not final
+
+
+def test_what_serves_does_without_redis_until_there_is_a_fleet() -> None:
+    code = "import sys, sidecar.app, sidecar.cli; print('redis' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert found.stdout == "False\n"
 
 
 @pytest.mark.parametrize("module", ["sidecar", "sidecar.config", "sidecar.pricing.valuation"])

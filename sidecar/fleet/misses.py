@@ -7,13 +7,12 @@ from typing import Final
 
 from sidecar.errors import NotPricedError, OverloadedError, UpstreamUnavailableError
 from sidecar.fleet.answers import StoreError
-from sidecar.fleet.records import MOST_MINTS, Failed, ToMembers, UnderWay, Unpriced
+from sidecar.fleet.records import MOST_MINTS, Failed, ToMembers, UnderWay, Unpriced, Value
 from sidecar.metrics.fleet import FleetMetrics
 from sidecar.models import Mint
 from sidecar.refresh.batches import Future
 from sidecar.refresh.publish import FetchResult
 from sidecar.runtime.clock import Clock
-from sidecar.snapshot.records import SavedToken
 
 GATHER_SECONDS: Final = 0.003
 """How long a miss waits for others to share its message."""
@@ -66,7 +65,7 @@ class MissRoad:
     def hear(self, message: ToMembers) -> None:
         """Take what the leader says of mints that are waited for here."""
         match message:
-            case SavedToken(mint=mint):
+            case Value(mint=mint):
                 self._settle(mint, None)
             case Unpriced(mint=mint, reason=reason):
                 self._settle(mint, NotPricedError(reason))

@@ -8,12 +8,20 @@ from typing import Final
 
 from sidecar.fleet.answers import StoreError
 from sidecar.fleet.membership import Membership
-from sidecar.fleet.records import Message, ToMembers, Trending, Unpriced, encode
+from sidecar.fleet.records import (
+    LONGEST_REASON,
+    MOST_QUOTES,
+    Message,
+    ToMembers,
+    Trending,
+    Unpriced,
+    Value,
+    encode,
+)
 from sidecar.fleet.shared_clock import SharedClock
 from sidecar.fleet.store import LONGEST_RECORD_BYTES, Store
 from sidecar.models import Mint
 from sidecar.service.wiring import Engine
-from sidecar.snapshot.records import SavedToken
 
 RECORDS_AT_ONCE: Final = 50
 MOST_NOTES: Final = 1_000
@@ -65,7 +73,8 @@ class Publishing:
         for mint in mints:
             del self._values[mint]
         try:
-            await self._tell([*self._encoded(notes), *self._encoded(self._messages(mints))])
+            messages = [(mint, message) for mint in mints if (message := self._message(mint)) is not None]
+            await self._tell([*self._encoded(notes), *self._encoded(messages)])
         except StoreError:  # told by the membership, which notices too
             self._notes.extendleft(reversed(notes))
             self._values |= dict.fromkeys(mints)
@@ -89,12 +98,14 @@ class Publishing:
         encoded = ((name, encode(message, now)) for name, message in messages)
         return ((name, record) for name, record in encoded if len(record) <= LONGEST_RECORD_BYTES or not name)
 
-    def _messages(self, mints: Iterable[Mint]) -> Iterable[tuple[str, Message]]:
-        cache, states = self._engine.cache, self._engine.token_states
-        for mint in mints:
-            if (entry := cache.peek(mint)) is not None:
-                state = states.peek(mint)
-                yield mint, SavedToken(mint=mint, received=entry.received, cap=entry.cap, state=state)
-            elif reason := cache.unpriced_reason(mint):
-                known = self._engine.clock.monotonic()
-                yield mint, Unpriced(mint=mint, reason=reason[:300], received=known, state=states.peek(mint))
+    def _message(self, mint: Mint) -> Value | Unpriced | None:
+        """Return what there is to say of a mint, if anything."""
+        cache, state = self._engine.cache, self._engine.token_states.peek(mint)
+        if (entry := cache.peek(mint)) is not None:
+            quotes = entry.explanation[:MOST_QUOTES]
+            return Value(mint=mint, received=entry.received, cap=entry.cap, state=state, explanation=quotes)
+        if reason := cache.unpriced_reason(mint):
+            now, quotes = self._engine.clock.monotonic(), cache.unpriced_explanation(mint)[:MOST_QUOTES]
+            reason = reason[:LONGEST_REASON]
+            return Unpriced(mint=mint, reason=reason, received=now, state=state, explanation=quotes)
+        return None

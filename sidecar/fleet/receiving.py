@@ -6,7 +6,7 @@ import msgspec
 
 from sidecar.cache.cache import Entry
 from sidecar.fleet.publishing import UNTRACKED
-from sidecar.fleet.records import NonsenseError, ToMembers, Trending, Unpriced, decode_to_members
+from sidecar.fleet.records import NonsenseError, ToMembers, Trending, Unpriced, Value, decode_to_members
 from sidecar.fleet.shared_clock import SharedClock
 from sidecar.fleet.store import Store
 from sidecar.metrics.fleet import FleetMetrics
@@ -14,7 +14,6 @@ from sidecar.models import Mint
 from sidecar.pricing.token_state import TokenState
 from sidecar.runtime.aio import yielding
 from sidecar.service.wiring import Engine
-from sidecar.snapshot.records import SavedToken
 
 SAME_SECONDS: Final = 1.0
 """How far apart two reckonings of one moment may be."""
@@ -41,7 +40,7 @@ class Receiving:
             self._metrics.values_rejected.inc(left_out)
             read += left_out + len(fields) // 2
             async for record in yielding(fields[1::2], RECORDS_A_TURN):
-                if isinstance(message := self.take(record), SavedToken):
+                if isinstance(message := self.take(record), Value):
                     received[message.mint] = message.received
         return received
 
@@ -55,7 +54,7 @@ class Receiving:
         self.is_applying = True
         try:
             match message:
-                case SavedToken():
+                case Value():
                     self._take_value(message)
                 case Unpriced():
                     self._take_unpriced(message)
@@ -66,7 +65,7 @@ class Receiving:
             self.is_applying = False
         return message
 
-    def _take_value(self, token: SavedToken) -> None:
+    def _take_value(self, token: Value) -> None:
         engine, mint, cap = self._engine, token.mint, token.cap
         age = engine.clock.monotonic() - token.received
         if cap is None or age > engine.cache.max_stale_seconds or self._has_newer(mint, token.received):
@@ -74,7 +73,7 @@ class Receiving:
         self._remember(mint, token.state)
         symbol = engine.symbols.get(mint, cap.symbol)
         cap = msgspec.structs.replace(cap, symbol=symbol, timestamp=engine.clock.time() - age)
-        engine.publisher.publish(Entry(cap, token.received, ()))
+        engine.publisher.publish(Entry(cap, token.received, token.explanation))
         engine.schedule.refreshed(mint)
         self._metrics.values_received.inc()
 
@@ -82,7 +81,7 @@ class Receiving:
         if self._has_newer(message.mint, message.received):
             return
         self._remember(message.mint, message.state)
-        self._engine.publisher.publish_unpriced(message.mint, message.reason)
+        self._engine.publisher.publish_unpriced(message.mint, message.reason, message.explanation)
         self._engine.schedule.refreshed(message.mint)
         self._metrics.values_received.inc()
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from sidecar.errors import InvalidMintError
 from sidecar.models import Mint, parse_mint
+from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.token_state import TokenState
 from sidecar.runtime.clock import Instant
 from sidecar.snapshot.records import ClockRebase, SavedToken, TakenAt, is_credible_token
@@ -20,12 +21,21 @@ from sidecar.snapshot.records import ClockRebase, SavedToken, TakenAt, is_credib
 MOST_MINTS: Final = 100
 """In one message, but for lists."""
 LONGEST_LIST: Final = 10_000
+LONGEST_REASON: Final = 300
+MOST_QUOTES: Final = 8
 AHEAD_SECONDS: Final = 1.0
 """How far the sender's idea of Redis's time may be ahead; more is from the future, and nonsense."""
 
-Text = Annotated[str, Meta(max_length=300)]
+Text = Annotated[str, Meta(max_length=LONGEST_REASON)]
 Member = Annotated[str, Meta(max_length=64)]
+Quotes = Annotated[tuple[QuoteExplanation, ...], Meta(max_length=MOST_QUOTES)]
 Mints = Annotated[tuple[Mint, ...], Meta(max_length=MOST_MINTS)]
+
+
+class Value(SavedToken, frozen=True, kw_only=True, omit_defaults=True, tag="token"):
+    """A market cap, and the quotes behind it: the snapshot's record with what `?explain=true` shows."""
+
+    explanation: Quotes = ()
 
 
 class Unpriced(msgspec.Struct, frozen=True, kw_only=True, tag="unpriced"):
@@ -35,6 +45,7 @@ class Unpriced(msgspec.Struct, frozen=True, kw_only=True, tag="unpriced"):
     reason: Text
     received: float
     """Monotonic time when that was known."""
+    explanation: Quotes = ()
     state: TokenState | None = None
 
 
@@ -79,7 +90,7 @@ class Requested(msgspec.Struct, frozen=True, tag="requested"):
     counts: Annotated[dict[Mint, Annotated[int, Meta(ge=1, le=10**12)]], Meta(max_length=MOST_MINTS)]
 
 
-ToMembers = SavedToken | Unpriced | UnderWay | Failed | Trending
+ToMembers = Value | Unpriced | UnderWay | Failed | Trending
 ToLeader = Missed | Requested
 Message = ToMembers | ToLeader
 M = TypeVar("M", ToMembers, ToLeader)
@@ -105,13 +116,17 @@ def encode(message: Message, now: Instant) -> bytes:
 def decode_to_members(record: bytes, now: Instant) -> ToMembers:
     """Return what the leader said, its times being this process's. Raises NonsenseError."""
     message, rebase = _decode(record, now, _TO_MEMBERS)
-    if isinstance(message, SavedToken):
-        state = message.state and rebase.state(message.state)
-        return replace(message, received=rebase.monotonic(message.received), state=state)
-    if isinstance(message, Unpriced):
-        state = message.state and rebase.state(message.state)
-        return replace(message, received=rebase.monotonic(message.received), state=state)
-    return message
+    if not isinstance(message, Value | Unpriced):
+        return message
+    return replace(
+        message,
+        received=rebase.monotonic(message.received),
+        state=message.state and rebase.state(message.state),
+        explanation=tuple(
+            replace(quote, received_monotonic=rebase.monotonic(quote.received_monotonic))
+            for quote in message.explanation
+        ),
+    )
 
 
 def decode_to_leader(record: bytes, now: Instant) -> ToLeader:
@@ -157,10 +172,11 @@ def _decode(record: bytes, now: Instant, decoder: msgspec.json.Decoder[M]) -> tu
 
 def _check(message: Message) -> None:
     match message:
-        case SavedToken():
-            sound = message.cap is not None and is_credible_token(message)
+        case Value():
+            sound = message.cap is not None and is_credible_token(message) and _are_short(message.explanation)
         case Unpriced():
-            sound = is_credible_token(SavedToken(mint=message.mint, state=message.state))
+            token = SavedToken(mint=message.mint, state=message.state)
+            sound = is_credible_token(token) and _are_short(message.explanation)
         case Requested():
             _check_mints(message.counts)
             return
@@ -169,6 +185,10 @@ def _check(message: Message) -> None:
             return
     if not sound:
         raise NonsenseError("a figure or a mint in it makes no sense")
+
+
+def _are_short(quotes: Iterable[QuoteExplanation]) -> bool:
+    return all(len(text or "") <= LONGEST_REASON for quote in quotes for text in (quote.source, quote.reason))
 
 
 def _check_mints(mints: Iterable[Mint]) -> None:

@@ -38,6 +38,9 @@ async def test_a_sidecar_that_joins_is_warm_before_it_serves_and_asks_nobody() -
         assert role(newcomer) == "follower"
         assert all(cap(newcomer, mint) for mint in PRICED)
         assert rig.market.total == before
+        explained = newcomer.engine.cache.peek(PRICED[3])
+        assert explained is not None
+        assert {quote.source for quote in explained.explanation} >= {"jupiter", "dexscreener"}
         states = newcomer.engine.token_states
         assert all((state := states.peek(mint)) and state.chain and state.circulating for mint in PRICED[3:5])
 

@@ -14,6 +14,7 @@ from sidecar.fleet.records import (
     Trending,
     UnderWay,
     Unpriced,
+    Value,
     decode_list,
     decode_to_leader,
     decode_to_members,
@@ -21,9 +22,9 @@ from sidecar.fleet.records import (
     encode_list,
 )
 from sidecar.models import ChainSupply, MarketCap, Mint
+from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.token_state import SourcedValue, TokenState
 from sidecar.runtime.clock import Instant
-from sidecar.snapshot.records import SavedToken
 from tests.service.tokens import JUP, SOL, WIF
 
 SENT = Instant(1_000.0, 5_000.0)
@@ -52,14 +53,18 @@ STATE = TokenState(
     chain_answered=READ,
     last_good=SourcedValue(Decimal("0.5"), "jupiter", Instant(990.0, 4_990.0)),
 )
-TOKEN = SavedToken(mint=JUP, received=990.0, cap=CAP, state=STATE)
+QUOTE = QuoteExplanation(
+    source="jupiter", price_usd=0.5, liquidity_usd=4_200_000.0, received_monotonic=990.0, taken=True, reason=None
+)
+TOKEN = Value(mint=JUP, received=990.0, cap=CAP, state=STATE, explanation=(QUOTE,))
 
 
 def test_a_value_arrives_with_its_age_whatever_the_clocks_say() -> None:
     found = decode_to_members(encode(TOKEN, SENT), RECEIVED)
-    assert isinstance(found, SavedToken)
+    assert isinstance(found, Value)
     assert found.cap == CAP
     assert RECEIVED.monotonic - found.received == 12.0
+    assert RECEIVED.monotonic - found.explanation[0].received_monotonic == 12.0
     assert found.state is not None
     assert found.state.chain is not None
     assert RECEIVED.monotonic - found.state.chain.received.monotonic == 17.0
@@ -91,6 +96,8 @@ NONSENSE: list[Message] = [
     msgspec.structs.replace(TOKEN, cap=msgspec.structs.replace(CAP, price_usd=-1.0)),
     msgspec.structs.replace(TOKEN, cap=msgspec.structs.replace(CAP, market_cap_usd=7.0)),
     msgspec.structs.replace(TOKEN, cap=msgspec.structs.replace(CAP, symbol="x" * 65)),
+    msgspec.structs.replace(TOKEN, explanation=(QUOTE,) * 9),
+    msgspec.structs.replace(TOKEN, explanation=(msgspec.structs.replace(QUOTE, reason="x" * 301),)),
     Unpriced(mint=Mint("no mint"), reason="nobody prices it", received=1.0),
     Unpriced(mint=JUP, reason="x" * 301, received=1.0),
     UnderWay((Mint("no mint"),)),
@@ -137,7 +144,7 @@ def test_a_record_from_the_future_is_refused() -> None:
     with pytest.raises(NonsenseError):
         decode_to_members(encode(TOKEN, SENT._replace(unix=RECEIVED.unix + 1.1)), RECEIVED)
     ahead = decode_to_members(encode(TOKEN, SENT._replace(unix=RECEIVED.unix + 0.9)), RECEIVED)
-    assert isinstance(ahead, SavedToken)
+    assert isinstance(ahead, Value)
 
 
 def test_a_popular_list_is_kept_sorted_and_checked() -> None:
