@@ -91,8 +91,11 @@ class Sidecar:
             await self._clock.sleep(self._settings.shutdown.linger_seconds)
 
     def _tell_what_runs(self) -> None:
-        read = {"settings": self._settings_file, "popular_list": self._settings.popular_path}
-        files = {key: str(path) if path else "built in" for key, path in read.items()}
+        popular = self.service.popular.status()
+        files = {
+            "settings": str(self._settings_file or "built in"),
+            "popular_list": popular["file"] if popular["in_force"] == "file" else popular["in_force"],
+        }
         log.info("listening", extra={"api": self.api_addresses, "ops": self.ops_addresses, **files})
 
     def _bind(self, stack: AsyncExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
