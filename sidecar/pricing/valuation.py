@@ -8,16 +8,16 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from sidecar.metrics.labels import RefusalReason
 from sidecar.models import Mint, Quote
 from sidecar.pricing.agreement import compare, is_dissent, verdict
+from sidecar.pricing.case import Case, make_case
 from sidecar.pricing.confidence import Evidence, confidence
-from sidecar.pricing.doubts import is_doubted, made_up_prices, raised, standing
+from sidecar.pricing.doubts import is_doubted, raised
 from sidecar.pricing.explain import explain_quotes
-from sidecar.pricing.grading import Grade, GradedQuote, Policy, choose, grade_quote, grade_quotes
+from sidecar.pricing.grading import GradedQuote, Policy, choose
 from sidecar.pricing.jump import (
     confirms_itself,
     is_confirmed,
@@ -29,13 +29,11 @@ from sidecar.pricing.jump import (
     quote_backing_last_price,
 )
 from sidecar.pricing.market_cap import market_cap
-from sidecar.pricing.preferred import is_vetoed, last_silence, last_veto, without_good_quote
-from sidecar.pricing.result import Refusals, Valuation
+from sidecar.pricing.preferred import without_good_quote
+from sidecar.pricing.result import Valuation
 from sidecar.pricing.slots import is_aging
-from sidecar.pricing.supply import EffectiveSupply, effective_supply
-from sidecar.pricing.supply_updates import update_supplies
-from sidecar.pricing.token_state import Comparison, Doubt, SourcedValue, TokenState
-from sidecar.pricing.units import in_supply_unit, price_now
+from sidecar.pricing.token_state import Comparison, SourcedValue, TokenState
+from sidecar.pricing.units import price_now
 from sidecar.pricing.volatility import observe
 from sidecar.runtime.clock import Instant
 
@@ -44,34 +42,6 @@ UNPRICED_CONFIRMED_SECONDS: Final = 30.0
 _SUPPLY: Final[RefusalReason] = "supply"
 _DISAGREEMENT: Final[RefusalReason] = "disagreement"
 _JUMP: Final[RefusalReason] = "jump"
-
-
-class _Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One mint's valuation: the quotes, graded and in the supply's unit, and all that they are held against."""
-
-    mint: Mint
-    symbol: str | None
-    graded: Sequence[GradedQuote]
-    omitted: Collection[str]
-    state: TokenState
-    supply: EffectiveSupply
-    last: SourcedValue | None
-    """The last good price, in the unit of now, of any age."""
-    fresh: SourcedValue | None
-    """The same, None where it is not fresh."""
-    doubts: Sequence[Doubt]
-    """Of sources that are not heard now."""
-    refused_supplies: Sequence[str]
-    now: Instant
-    slot: int | None
-    policy: Policy
-    has_value: bool
-
-    def refusals(self, chosen: GradedQuote | None, reasons: dict[str, RefusalReason]) -> Refusals:
-        """Return the sources of which something was not believed, and why."""
-        supplies = [(source, _SUPPLY) for source in self.refused_supplies]
-        graded = [(one.quote.source, one.reason) for one in self.graded if one.reason and one is not chosen]
-        return (*supplies, *graded, *reasons.items())
 
 
 def value(
@@ -92,48 +62,24 @@ def value(
     place. `omitted`: the sources that answered and left the mint out. `slot`: the chain's newest, None when
     unknown. `has_value`: a value is being served.
     """
-    state, refused = update_supplies(state, quotes, now, policy.jump_factor)
-    supply = effective_supply(state, now)
-    last = price_now(state.last_good, state, supply, now)
-    is_fresh = last is not None and now.monotonic - last.received.monotonic < policy.fresh_seconds
-    fresh = last if is_fresh else None
-    quotes = in_supply_unit(quotes, supply, fresh, policy.agreement_factor)
-    doubts = standing(state.doubts, {quote.source for quote in quotes}.union(omitted), now)
-    graded = grade_quotes(
+    case = make_case(
+        mint,
         quotes,
-        supply,
-        policy,
-        slot=slot,
-        vetoed=is_vetoed(state.vetoed, quotes, now),
-        made_up=made_up_prices(doubts),
-    )
-    case = _Case(
-        mint=mint,
-        symbol=symbol,
-        graded=graded,
-        omitted=omitted,
-        state=replace(
-            state,
-            contradicted_since=(state.contradicted_since or now) if supply.contradicted else None,
-            vetoed=last_veto(state.vetoed, graded, now),
-            silent=last_silence(graded, omitted, state, now),
-            doubts=(*doubts, *raised(graded, None, policy)),
-        ),
-        doubts=doubts,
-        supply=supply,
-        last=last,
-        fresh=fresh,
-        refused_supplies=refused,
+        state,
         now=now,
-        slot=slot,
         policy=policy,
+        omitted=omitted,
+        slot=slot,
+        symbol=symbol,
         has_value=has_value,
     )
-    first = choose(graded)
-    return _without_price(case) if first is None or supply.for_market_cap is None else _with_price(case, first)
+    first = choose(case.graded)
+    if first is None or case.supply.for_market_cap is None:
+        return _without_price(case)
+    return _with_price(case, first)
 
 
-def _with_price(case: _Case, first: GradedQuote) -> Valuation:
+def _with_price(case: Case, first: GradedQuote) -> Valuation:
     """Take the first quote, or the one that outvotes it; an unconfirmed jump is held once (design 4.9)."""
     jump = is_jump(first, case.fresh, case.policy)
     unconfirmed = jump or is_contradicted_cold(first, case.graded, case.fresh, case.policy)
@@ -151,7 +97,7 @@ def _with_price(case: _Case, first: GradedQuote) -> Valuation:
 
 
 def _priced(
-    case: _Case, first: GradedQuote, chosen: GradedQuote, *, confirmed: bool, is_backing: bool
+    case: Case, first: GradedQuote, chosen: GradedQuote, *, confirmed: bool, is_backing: bool
 ) -> Valuation:
     """Serve the chosen quote. `is_backing`: it only stands by a price from which another one jumped."""
     comparison, disagreeing = compare(chosen, case.graded, case.state.comparison, case.policy)
@@ -186,7 +132,7 @@ def _priced(
 
 
 def _evidence(
-    case: _Case, chosen: GradedQuote, comparison: Comparison | None, *, leapt_since: Instant | None
+    case: Case, chosen: GradedQuote, comparison: Comparison | None, *, leapt_since: Instant | None
 ) -> Evidence:
     compared = price_now(comparison.price if comparison else None, case.state, case.supply, case.now)
     return Evidence(
@@ -208,12 +154,12 @@ def _evidence(
     )
 
 
-def _doubting(case: _Case, served: Decimal | None) -> TokenState:
+def _doubting(case: Case, served: Decimal | None) -> TokenState:
     """Return the state with what speaks against the price that is served, should its source not be heard again."""
     return replace(case.state, doubts=(*case.doubts, *raised(case.graded, served, case.policy)))
 
 
-def _held(case: _Case, chosen: GradedQuote) -> Valuation:
+def _held(case: Case, chosen: GradedQuote) -> Valuation:
     comparison, _ = compare(chosen, case.graded, case.state.comparison, case.policy)
     reasons = {chosen.quote.source: _JUMP}
     return Valuation(
@@ -231,7 +177,7 @@ def _held(case: _Case, chosen: GradedQuote) -> Valuation:
     )
 
 
-def _without_price(case: _Case) -> Valuation:
+def _without_price(case: Case) -> Valuation:
     """Tell apart the first answer without a price, which only casts doubt, from the second (design 4.10)."""
     since = case.state.unpriced_since or case.now
     certain = not case.has_value or case.now.monotonic - since.monotonic >= UNPRICED_CONFIRMED_SECONDS
@@ -273,11 +219,3 @@ def _unaccepted(
 ) -> TokenState:
     """Go on measuring jumps against the price of before: when it is no longer fresh, the order decides again."""
     return replace(state, comparison=comparison, unpriced_since=None)
-
-
-def grade_of(quote: Quote, state: TokenState, *, now: Instant, policy: Policy) -> Grade:
-    """Return the grade of a quote by itself, whatever other sources say."""
-    supply = effective_supply(state, now)
-    last = price_now(state.last_good, state, supply, now)
-    [quote] = in_supply_unit([quote], supply, last, policy.agreement_factor)
-    return grade_quote(quote, supply, policy).grade

@@ -6,9 +6,10 @@ from typing import Final
 
 from sidecar.errors import UpstreamError
 from sidecar.models import Mint, Parsed, Quote
+from sidecar.pricing.case import grade_of
 from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import TokenState, with_chain_of
-from sidecar.pricing.valuation import grade_of, value
+from sidecar.pricing.valuation import value
 from sidecar.refresh.backoff import Shortfall
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.aio import yielding

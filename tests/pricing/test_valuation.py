@@ -484,6 +484,8 @@ def check_priced(valuation: Valuation, quotes: list[Quote]) -> None:
     assert [explanation.source for explanation in valuation.explanation if explanation.taken] == [cap.source]
     assert cap.timestamp == taken.received.unix
     assert cap.confidence == "low" or (grade == "good" and supply.on_chain)
+    assert (cap.confidence == "high") == (cap.confidence_reasons == ())
+    assert len(set(cap.confidence_reasons)) == len(cap.confidence_reasons)
     if cap.confidence == "high":
         comparison = valuation.state.comparison
         assert comparison is not None
