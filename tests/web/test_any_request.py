@@ -52,6 +52,8 @@ def base_url() -> Iterator[str]:
         thread.join(timeout=10)
 
 
+# The sidecar's loops draw jitter in the other thread, while Hypothesis watches the random module in this one.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
 @schema.parametrize()
 @settings(
     max_examples=EXAMPLES,
