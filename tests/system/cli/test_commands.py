@@ -40,7 +40,8 @@ async def test_a_snapshot_in_a_folder_that_is_not_there_is_told(tmp_path: Path) 
     [
         ("wait", {"--help", "--timeout", "--warm", "--config", "--ops-port"}),
         ("healthcheck", {"--help", "--config", "--ops-port"}),
-        ("demo", {"--help", "--seed", "--tokens", *(flag.flag for flag in FLAGS)}),
+        ("top", {"--help", "--once", "--config", "--ops-port"}),
+        ("demo", {"--help", "--seed", "--tokens", "--redis-url", *(flag.flag for flag in FLAGS)}),
     ],
 )
 async def test_the_help_of_a_command_lists_the_flags_that_do_something_for_it(
