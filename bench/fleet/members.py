@@ -1,8 +1,7 @@
-"""Fleets of any size in one process: what they ask the upstreams and Redis for, and how fast values travel."""
+"""Fleets of any size in one process: what they ask the upstreams and Redis for."""
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -27,6 +26,7 @@ FASTER: Final = 20
 ROUND_SECONDS: Final = 300.0
 """Between two refreshes of each of many tokens, as shipped."""
 RPM: Final = 100_000
+SETTLE_SECONDS: Final = 3.0
 WARM_SECONDS: Final = 240.0
 
 
@@ -38,22 +38,34 @@ class Used(NamedTuple):
     calls_an_hour: float
     commands_a_second: float
     kib_a_second: float
-    propagation: dict[float, int]
-    """Values by the upper bound of the time they took, in seconds."""
     redis_mib: float
 
 
+async def started(members: int, redis: RedisProcess | None) -> int:
+    """Return the upstream calls when so many members start at the same moment, with the intervals as shipped."""
+    market = Market(seed=1)
+    async with serve(market) as urls:
+        services = [PreCacheService(_settings(urls, redis, faster=1)) for _ in range(members)]
+        await _warm(services)
+        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.gather(*(service.stop() for service in services))
+    return sum(market.calls.values())
+
+
 async def play(members: int, redis: RedisProcess | None, seconds: float) -> Used:
-    """Start so many members at the same moment and watch them for a while; without Redis each is alone."""
+    """Start so many members and watch them for a while; without Redis each is alone."""
+    at_start = await started(members, redis)
+    if redis:
+        redis.clear()
     market = Market(seed=1)
     async with serve(market) as urls:
         services = [PreCacheService(_settings(urls, redis)) for _ in range(members)]
         await _warm(services)
-        await asyncio.sleep(1.0)
-        at_start, before, since = sum(market.calls.values()), _used(redis), time.monotonic()
+        await asyncio.sleep(SETTLE_SECONDS)
+        began, before, since = sum(market.calls.values()), _used(redis), time.monotonic()
         await asyncio.sleep(seconds)
         took = time.monotonic() - since
-        calls, after = sum(market.calls.values()) - at_start, _used(redis)
+        calls, after = sum(market.calls.values()) - began, _used(redis)
         await asyncio.gather(*(service.stop() for service in services))
     return Used(
         members,
@@ -61,7 +73,6 @@ async def play(members: int, redis: RedisProcess | None, seconds: float) -> Used
         calls / took * 3600 / FASTER,
         (after["commands"] - before["commands"]) / took,
         (after["bytes"] - before["bytes"]) / took / 1024,
-        _propagation(services),
         after["memory"] / 2**20,
     )
 
@@ -81,7 +92,6 @@ async def play_many(redis: RedisProcess, tokens: int) -> Used:
         sum(market.calls.values()) * 3600 / ROUND_SECONDS,
         (after["commands"] - before["commands"]) / ROUND_SECONDS,
         (after["bytes"] - before["bytes"]) / ROUND_SECONDS / 1024,
-        _propagation(services),
         after["memory"] / 2**20,
     )
 
@@ -99,10 +109,10 @@ def _used(redis: RedisProcess | None) -> Mapping[str, int]:
     return redis.used() if redis else {"commands": 0, "bytes": 0, "memory": 0}
 
 
-def _settings(urls: Mapping[Source, str], redis: RedisProcess | None) -> Settings:
+def _settings(urls: Mapping[Source, str], redis: RedisProcess | None, faster: int = FASTER) -> Settings:
     shipped = RefreshSettings()
-    faster = {
-        name: getattr(shipped, name) / FASTER
+    refresh = {
+        name: getattr(shipped, name) / faster
         for name in ("popular_seconds", "tracked_seconds", "trending_seconds", "supply_seconds")
     }
     sources = {
@@ -110,7 +120,7 @@ def _settings(urls: Mapping[Source, str], redis: RedisProcess | None) -> Setting
         for name, url in urls.items()
     }
     return Settings(
-        refresh=msgspec.structs.replace(shipped, **faster),
+        refresh=msgspec.structs.replace(shipped, **refresh),
         sources=msgspec.structs.replace(Settings().sources, **sources),
         fleet=FleetSettings(redis_url=redis.url if redis else None),
     )
@@ -126,14 +136,3 @@ def _many(settings: Settings, popular: Sequence[str]) -> Settings:
         refresh=RefreshSettings(popular_seconds=3600, tracked_seconds=3600, max_concurrent=20),
         pricing=PricingSettings(sources=("jupiter",)),
     )
-
-
-def _propagation(services: Sequence[PreCacheService]) -> dict[float, int]:
-    """Return how many values took at most so many seconds, over all followers."""
-    found: Counter[float] = Counter()
-    for service in services:
-        for family in service.registry.collect():
-            for sample in family.samples:
-                if sample.name == "mc_sidecar_fleet_propagation_seconds_bucket":
-                    found[float(sample.labels["le"])] += int(sample.value)
-    return dict(sorted(found.items()))

@@ -10,7 +10,7 @@ from bench.fleet.members import FASTER, Used
 def figures(used: Sequence[Used], faults: Found) -> str:
     """Return both tables; `used` begins with a sidecar alone and ends with the fleet of many tokens."""
     alone, *fleets, many = used
-    return f"\n{_sizes(alone, fleets, many)}\n{_faults(faults)}\n"
+    return f"\n{_sizes(alone, fleets, many)}\n\n{_faults(faults)}\n\n"
 
 
 def _sizes(alone: Used, fleets: Sequence[Used], many: Used) -> str:
@@ -28,8 +28,6 @@ def _sizes(alone: Used, fleets: Sequence[Used], many: Used) -> str:
             ],
             ["Redis traffic then, KiB a second", *(f"{one.kib_a_second:.1f}" for one in every)],
             ["Redis memory, MiB", *(f"{one.redis_mib:.1f}" for one in every)],
-            ["propagation then, median", *(_at_most(one.propagation, 0.5) for one in every)],
-            ["propagation then, p99", *(_at_most(one.propagation, 0.99) for one in every)],
         ],
     )
 

@@ -35,6 +35,10 @@ class RedisProcess:
             self._process.wait()
             self._process = None
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._ask(lambda client: client.flushall())
+
     def used(self) -> dict[str, int]:
         """Return commands processed, bytes in and out, and memory in bytes."""
         found = self._ask(lambda client: {**client.info("stats"), **client.info("memory")})
