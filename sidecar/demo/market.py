@@ -73,6 +73,7 @@ class Market:
         """The RPC answers with the accounts in the wrong order."""
         self.pools_withheld = False
         """GeckoTerminal answers without the tokens' pools."""
+        self._unix_of_monotonic_0 = self.clock.time() - self.clock.monotonic()
         self._spread = spread
         self._views: dict[tuple[Source, str], dict[str, Any]] = {}
         self._forgotten: set[tuple[Source, str]] = set(universe.forgotten)
@@ -85,12 +86,12 @@ class Market:
 
     @property
     def slot(self) -> int:
-        """The chain's slot at the clock's time."""
-        return _slot_at(self.clock.time())
+        """The chain's slot now: a wall clock that is set does not move it."""
+        return _slot_at(self._unix_of_monotonic_0 + self.clock.monotonic())
 
     def source_slot(self, source: Source, mint: str = "") -> int:
         """Return the slot of what a source says now, of a mint or of anything."""
-        return _slot_at(self._source_time(source, mint))
+        return self.slot - int((self.clock.time() - self._source_time(source, mint)) * _SLOTS_PER_SECOND)
 
     def price(self, mint: str, unix: float | None = None) -> float:
         """Return the true price now or at a Unix time, in USD for one whole displayed token."""
@@ -112,7 +113,8 @@ class Market:
         stuck = self._source_prices.get((source, mint))
         if stuck is not None:
             return stuck
-        true_price = self.price(mint, self._source_time(source, mint))
+        behind = self._source_time(source, mint)
+        true_price = self.price(mint, None if behind == self.clock.time() else behind)
         return true_price * bias(f"{self.seed}:{source}:{mint}", self._spread)
 
     def quoted_price(self, source: Source, mint: str) -> float:

@@ -10,7 +10,6 @@ import msgspec
 from sidecar.cache.cache import Entry
 from sidecar.errors import (
     McSidecarError,
-    NotAskedError,
     NotPricedError,
     OverloadedError,
     UpstreamError,
@@ -235,9 +234,9 @@ def doubted(cap: MarketCap, confidence: Confidence, reason: ConfidenceReason | N
 
 
 def failure(errors: Sequence[UpstreamError]) -> McSidecarError:
-    """Return why there is no answer: 429 when nothing but our call budgets stood in the way, 503 otherwise."""
+    """Return why there is no answer: 429 when nothing but call budgets stood in the way, 503 otherwise."""
     detail = "; ".join(map(str, errors)) or "the supply of SOL could not be read"
     retry_after = min((error.retry_after or RETRY_AFTER_SECONDS for error in errors), default=RETRY_AFTER_SECONDS)
-    if errors and all(isinstance(error, NotAskedError) and error.reason == "budget" for error in errors):
+    if errors and all(error.outcome == "rate_limited" for error in errors):
         return OverloadedError(detail, retry_after=retry_after)
     return UpstreamUnavailableError(detail, retry_after=retry_after)
