@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from sidecar.client.events import EventParser, RawEvent
 from sidecar.config.settings import OpsSettings
 
-_LOOPBACK: Final = ("127.0.0.1", "[::1]")
+_LOOPBACK: Final = ("127.0.0.1", "::1")
 _EVERY_ADDRESS: Final = (None, "0.0.0.0", "::")  # noqa: S104 - where the sidecar listens, not this process
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=2.0, sock_read=10.0)
 """It says something every second."""
@@ -65,9 +66,10 @@ async def events(ops: OpsSettings) -> AsyncIterator[RawEvent]:
     Raises aiohttp.ClientError or OSError where nothing answers, or something else.
     """
     hosts = _LOOPBACK if ops.host in _EVERY_ADDRESS else (str(ops.host),)
+    urls = [URL.build(scheme="http", host=host, port=ops.port, path="/status/stream") for host in hosts]
     async with (
         aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-        await _connected(session, [f"http://{host}:{ops.port}/status/stream" for host in hosts]) as answer,
+        await _connected(session, urls) as answer,
     ):
         parser = EventParser()
         async for data in answer.content.iter_any():
@@ -76,7 +78,7 @@ async def events(ops: OpsSettings) -> AsyncIterator[RawEvent]:
                     yield event
 
 
-async def _connected(session: aiohttp.ClientSession, urls: list[str]) -> aiohttp.ClientResponse:
+async def _connected(session: aiohttp.ClientSession, urls: list[URL]) -> aiohttp.ClientResponse:
     for url in urls[:-1]:
         try:
             return await session.get(url, raise_for_status=True)

@@ -15,7 +15,7 @@ from sidecar.top.lines import seconds, usd
 from sidecar.top.table import Screen, render
 from sidecar.top.view import View, events
 from sidecar.top.watch import watch
-from tests.web.serving import JUP, STSOL, Site, serving, until
+from tests.web.serving import JUP, SETTINGS, STSOL, Site, serving, until
 
 
 @pytest.fixture
@@ -84,6 +84,16 @@ async def test_nothing_there_is_told_and_a_failure(once: bool, capsys: pytest.Ca
 
     assert await watch(OpsSettings(port=port), None, once=once) == 1
     assert "no answer from the operator's listener" in capsys.readouterr().err
+
+
+async def test_the_address_may_be_of_either_family(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = msgspec.structs.replace(SETTINGS, ops=OpsSettings(host="::1", port=0))
+    async with serving(settings) as site:
+        ops = msgspec.structs.replace(ops_of(site), host="::1")
+        codes = [await watch(one, None, once=True) for one in (ops, ops_of(site))]
+
+    assert codes == [0, 0]
+    assert capsys.readouterr().err == ""
 
 
 async def test_the_table_shows_sources_and_as_many_tokens_as_there_is_room_for(site: Site) -> None:
