@@ -1,7 +1,6 @@
 """Load all the settings: the file, the flags that beat it, and the popular list."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -13,7 +12,6 @@ from sidecar.config.settings import FileSettings, Settings
 from sidecar.config.validation import contradictions
 from sidecar.config.yaml_file import MissingFileError, TooManyRowsError, read_yaml
 from sidecar.errors import SettingsError
-from sidecar.runtime.disk import answer_of
 
 _NO_OVERRIDES: Final[Mapping[str, Any]] = MappingProxyType({})
 _MOST_TOKENS: Final = 10_000
@@ -90,15 +88,12 @@ def _popular(settings: FileSettings, directory: Path | None, reading: Reading) -
         return _Popular(POPULAR)
     limit = _MOST_TOKENS if "tracking.max_tokens" in reading.mistaken else settings.tracking.max_tokens
     try:
-        return _Popular(answer_of(partial(load_popular, path, limit)), path)
+        return _Popular(load_popular(path, limit), path)
     except MissingFileError as error:
         reading.mistakes += error.mistakes if named else []
         return _Popular(POPULAR)
     except TooManyRowsError as error:
         reading.mistakes += error.mistakes
         return _Popular((), path)
-    except TimeoutError as error:
-        mistakes = [f"{path}: cannot be read: {error.strerror}"]
     except SettingsError as error:
-        mistakes = error.mistakes
-    return _Popular(POPULAR[:limit], path, tuple(mistakes))
+        return _Popular(POPULAR[:limit], path, tuple(error.mistakes))

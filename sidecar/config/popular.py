@@ -1,5 +1,6 @@
 """The popular list: the tokens that are warm from start to end."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -7,9 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from sidecar.config.reading import Reading
-from sidecar.config.yaml_file import read_yaml
+from sidecar.config.yaml_file import MAX_BYTES, parse_yaml, unreadable
 from sidecar.errors import SettingsError
 from sidecar.models import USDC, USDT, WRAPPED_SOL, Mint, is_mint
+from sidecar.runtime.disk import answer_of, read_regular
 
 _MAX_SYMBOL_CHARS: Final = 32
 
@@ -50,12 +52,21 @@ POPULAR: Final = (
 
 
 def load_popular(path: Path, max_tokens: int) -> tuple[PopularToken, ...]:
-    """Read and check a popular list: `tokens`, a list of `mint` and `symbol`. It may be empty.
+    """Read and check a popular list. Raises SettingsError as `parse_popular` does, and when it cannot be read."""
+    try:
+        content = answer_of(partial(read_regular, path, MAX_BYTES + 1))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return parse_popular(path, content, max_tokens)
+
+
+def parse_popular(path: Path, content: bytes, max_tokens: int) -> tuple[PopularToken, ...]:
+    """Check what the file of a popular list holds: `tokens`, a list of `mint` and `symbol`. It may be empty.
 
     Nothing in it is expanded: a symbol may begin with `$`. Raises SettingsError with every mistake in it, and
     TooManyRowsError when it is too long.
     """
-    tree = read_yaml(path, most_rows=max_tokens, limit="tokens: must be at most tracking.max_tokens", regular=True)
+    tree = parse_yaml(path, content, most_rows=max_tokens, limit="tokens: must be at most tracking.max_tokens")
     reading = Reading(environ=None)
     file = reading.section(_PopularFile, tree)
     tokens: dict[Mint, PopularToken] = {}

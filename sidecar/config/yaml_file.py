@@ -11,7 +11,6 @@ from typing import Any, Final
 import yaml
 
 from sidecar.errors import SettingsError
-from sidecar.runtime.disk import read_regular
 
 MAX_BYTES: Final = 1 << 20
 MOST_ROWS: Final = 1_000
@@ -43,22 +42,33 @@ class _RowTooManyError(_YamlMistakeError):
     """The first row beyond the limit."""
 
 
-def read_yaml(
-    path: Path, *, most_rows: int = MOST_ROWS, limit: str = "a list: must be at most", regular: bool = False
-) -> Any:
-    """Return what the file holds, None when it holds nothing.
+def read_yaml(path: Path) -> Any:
+    """Return what the file holds, None when it holds nothing. Raises SettingsError as `parse_yaml` does."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return parse_yaml(path, content)
 
-    `limit` says what is too long in a list of more than `most_rows`; `regular` refuses a pipe or a device, which
-    might never end.
-    Raises SettingsError, naming the file as given, when it cannot be read, is over 1 MiB or not acceptable;
-    MissingFileError when there is none; TooManyRowsError at the first row too many, without a look at the rest.
+
+def unreadable(path: Path, error: OSError) -> SettingsError:
+    """Return the mistake that a file cannot be read, a MissingFileError when there is none."""
+    kind = MissingFileError if isinstance(error, FileNotFoundError) else SettingsError
+    return kind([f"{path}: cannot be read: {error.strerror}"])
+
+
+def parse_yaml(
+    path: Path, content: bytes, *, most_rows: int = MOST_ROWS, limit: str = "a list: must be at most"
+) -> Any:
+    """Return what the content of a file holds, None when it holds nothing.
+
+    `limit` says what is too long in a list of more than `most_rows`. Raises SettingsError, naming the file as
+    given, when it is over 1 MiB or not acceptable; TooManyRowsError at the first row too many, without a look at
+    the rest.
     """
     try:
-        return _StrictLoader(_text(path, regular=regular), most_rows).get_single_data()
-    except FileNotFoundError as error:
-        raise MissingFileError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
+        return _StrictLoader(_text(content), most_rows).get_single_data()
     except UnicodeDecodeError:
         reason = "is not UTF-8 text"
     except yaml.MarkedYAMLError as error:
@@ -94,12 +104,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
-def _text(path: Path, *, regular: bool) -> str:
-    if regular:
-        content = read_regular(path, MAX_BYTES + 1)
-    else:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+def _text(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         raise _YamlMistakeError("is larger than 1 MiB")
     return content.decode("utf-8-sig")

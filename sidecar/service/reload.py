@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.cache.cache import Entry
-from sidecar.config.popular import PopularToken, load_popular
-from sidecar.config.yaml_file import MAX_BYTES
+from sidecar.config.popular import PopularToken, parse_popular
+from sidecar.config.yaml_file import MAX_BYTES, unreadable
 from sidecar.errors import SettingsError
 from sidecar.models import Mint
 from sidecar.runtime.disk import ANSWER_SECONDS, Disk, read_regular
@@ -20,6 +20,8 @@ from sidecar.service.wiring import Engine
 
 POLL_SECONDS: Final = 1.0
 """A content counts when it is the same twice: a file that is being written is left in peace."""
+PARSE_SECONDS: Final = 60.0
+"""10,000 tokens are two seconds of work, which a throttled processor stretches."""
 MISTAKES_SHOWN: Final = 20
 
 log = logging.getLogger(__name__)
@@ -101,11 +103,12 @@ class PopularList:
         self._judged = found
         most = self._engine.settings.tracking.max_tokens
         try:
-            tokens = await self._disk.do(partial(load_popular, self._file, most), ANSWER_SECONDS)
+            content = await self._disk.do(partial(read_regular, self._file, MAX_BYTES + 1), ANSWER_SECONDS)
+            tokens = await self._disk.do(partial(parse_popular, self._file, content, most), PARSE_SECONDS)
         except SettingsError as error:
             mistakes = error.mistakes
         except OSError as error:
-            mistakes = [f"{self._path}: cannot be read: {error.strerror}"]
+            mistakes = unreadable(self._file, error).mistakes
         except Exception as error:
             log.exception("the popular list could not be read")
             mistakes = [f"{self._path}: {type(error).__name__}"]

@@ -269,7 +269,7 @@ def test_a_disk_that_does_not_answer_leaves_the_built_in_list(
 ) -> None:
     thawed = Event()
     monkeypatch.setattr("sidecar.runtime.disk.ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr("sidecar.config.yaml_file.read_regular", lambda *_: thawed.wait(10))
+    monkeypatch.setattr("sidecar.config.popular.read_regular", lambda *_: thawed.wait(10))
 
     settings = load(tmp_path, "{}")
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sidecar.config.file import load_settings
-from sidecar.config.popular import PopularToken, load_popular
+from sidecar.config.popular import PopularToken, load_popular, parse_popular
 from sidecar.config.settings import RefreshSettings, Settings, TrackingSettings
 from sidecar.demo import Market, serve
 from sidecar.errors import NotRunningError
@@ -212,7 +212,7 @@ async def test_a_bug_in_the_reading_is_a_list_refused(
         raise ZeroDivisionError
 
     async with running(settings_for(path)) as rig:
-        monkeypatch.setattr(reload, "load_popular", break_off)
+        monkeypatch.setattr(reload, "parse_popular", break_off)
         assert not await rig.service.reload()
         assert rig.service.engine.tracker.popular == (SOL, BONK)
         assert reloaded(rig)[0] == 0.0
@@ -326,7 +326,6 @@ async def test_a_mount_that_hangs_keeps_the_list_and_a_reload_works_again_when_i
     async with running(settings_for(path)) as rig:
         with monkeypatch.context() as frozen:
             frozen.setattr(reload, "read_regular", hang)
-            frozen.setattr("sidecar.config.yaml_file.read_regular", hang)
             frozen.setattr(reload, "ANSWER_SECONDS", 0.02)
             path.write_text(content({WIF: "WIF"}))
             for _ in range(3):
@@ -338,6 +337,20 @@ async def test_a_mount_that_hangs_keeps_the_list_and_a_reload_works_again_when_i
         thawed.set()
         assert await rig.service.reload()
         assert set(rig.service.engine.tracker.popular) == {WIF}
+
+
+async def test_a_long_list_on_a_slow_processor_is_no_disk_that_hangs(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*given: Any) -> tuple[PopularToken, ...]:
+        threading.Event().wait(0.6)
+        return parse_popular(*given)
+
+    async with running(settings_for(path)) as rig:
+        monkeypatch.setattr(reload, "parse_popular", slowly)
+        monkeypatch.setattr(reload, "ANSWER_SECONDS", 0.5)
+        path.write_text(content({WIF: "WIF"}))
+        assert await rig.service.reload()
 
 
 def started_on(path: Path, text: str, snapshot: str | None = None) -> Settings:
