@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import msgspec
+import pytest
 
 from sidecar.config.settings import TrackingSettings
 from sidecar.demo.tokens import address_of
@@ -130,6 +131,21 @@ async def test_the_popular_lists_of_all_members_are_kept_warm_by_the_leader() ->
         rig.leader.health.loops["popular"].wake()
         await until(lambda: rig.market.total > before)
         assert other in rig.market.asked[-1][3] or other in rig.market.asked[-2][3]
+
+
+async def test_a_leader_that_keeps_fewer_tokens_still_fetches_what_a_follower_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.fleet.chores.FORGOTTEN_EVERY", 1)
+    full = msgspec.structs.replace(QUIET, tracking=TrackingSettings(max_tokens=11, trending_tokens=0))
+    async with fleet(full) as rig:
+        await rig.formed(1)
+        other = plain_tokens(rig.market, 1)[0]
+        popular = (msgspec.structs.replace(QUIET.popular[0], mint=other, symbol="OTHER"),)
+        (member,) = await rig.join(settings=msgspec.structs.replace(rig.settings, popular=popular))
+        await until(lambda: cap(member, other))
+        assert other not in rig.leader.engine.tracker.mints
+        assert metric(member, "fleet_fallbacks_total") == 0.0
 
 
 async def test_followers_have_the_leaders_trending_list() -> None:
