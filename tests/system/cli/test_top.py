@@ -14,16 +14,20 @@ async def test_it_lives_in_a_terminal_until_interrupted_and_bears_a_reader_that_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    async with started("demo", *FREE_PORTS) as process, asyncio.timeout(TIMEOUT_SECONDS):
+    async with started("demo", *FREE_PORTS) as process, asyncio.timeout(3 * TIMEOUT_SECONDS):
         _, ops = await process.listening()
         command = [sys.executable, "-m", "sidecar", "top", "--ops-port", ops.rpartition(":")[2]]
         terminal, end = os.openpty()
         top = await asyncio.create_subprocess_exec(*command, stdout=end, stderr=end)
-        shown = b""
-        while b"SOL" not in shown:
-            shown += await asyncio.to_thread(os.read, terminal, 4096)
-        top.send_signal(signal.SIGINT)
-        code = await top.wait()
+        try:
+            shown = b""
+            while b"SOL" not in shown:
+                shown += await asyncio.to_thread(os.read, terminal, 4096)
+            top.send_signal(signal.SIGINT)
+            code = await top.wait()
+        finally:
+            if top.returncode is None:
+                top.kill()
         head = await asyncio.create_subprocess_shell(
             f"{' '.join(command)} | head -1", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
