@@ -10,6 +10,8 @@ import msgspec
 
 MOST_TOKENS: Final = 60_000
 """Commas and opening brackets: what takes longer than some 25 ms to cut is not cut."""
+MOST_ROWS: Final = 100
+"""Rows that are no JSON; with more of them the answer is none."""
 UNREADABLE: Final = b"false"
 """What a row that is no JSON becomes: no source has such a row, so that it is counted as unreadable."""
 
@@ -20,7 +22,7 @@ _ROW: Final = msgspec.json.Decoder(msgspec.Raw)
 def mend(body: bytes) -> bytes:
     """Return the answer with `UNREADABLE` for each row that is no JSON; a row is an item of an outermost list.
 
-    Brackets that do not match, and answers that are too large to cut, are returned as they came.
+    An answer that is too large to cut, or has too many such rows, is returned as it came.
     """
     if body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_TOKENS:
         return body
@@ -35,6 +37,8 @@ def mend(body: bytes) -> bytes:
             continue
         if depth == row_depth and token != b"}":
             if start < at and not _is_json(body[start:at]):
+                if len(parts) >= 2 * MOST_ROWS:
+                    return body
                 parts += [body[kept:start], UNREADABLE]
                 kept = at
             start = match.end()

@@ -12,7 +12,7 @@ from msgspec import Raw
 from sidecar.errors import SchemaError
 from sidecar.models import Parsed
 from sidecar.sources import dexscreener, geckoterminal, jupiter, solana_rpc
-from sidecar.sources.mending import MOST_TOKENS, mend
+from sidecar.sources.mending import MOST_ROWS, MOST_TOKENS, mend
 from sidecar.sources.wire import MOST_ITEMS, rows
 from tests.sources import test_dexscreener, test_geckoterminal, test_jupiter, test_solana_rpc
 from tests.sources.accounts import account
@@ -91,6 +91,16 @@ def test_rows_are_cut_at_the_outermost_lists(body: bytes, mended: bytes) -> None
 def test_what_is_too_large_to_cut_is_left_as_it_came() -> None:
     body = b"[NaN," + b"1," * MOST_TOKENS + b"1]"
     assert mend(body) is body
+
+
+def test_an_answer_of_nothing_but_bad_rows_is_none_and_is_soon_seen_to_be() -> None:
+    body = b"[" + b",".join([b'{"a":NaN}'] * 29_000) + b"]"
+    began = time.thread_time()
+    with pytest.raises(SchemaError):
+        rows(body)
+    assert time.thread_time() - began < 0.05
+    few = b"[" + b",".join([b"NaN"] * MOST_ROWS) + b"]"
+    assert rows(few) == [Raw(b"false")] * MOST_ROWS
 
 
 @pytest.mark.parametrize("item", [b"[]", b"0", b"{}", b'""', b"null"])
