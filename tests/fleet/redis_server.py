@@ -17,8 +17,8 @@ from tests.programs import require_program
 class RedisServer:
     """One server. It keeps nothing on disk: started again it is empty."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._program = require_program("redis-server", package="redis-server")
+    def __init__(self, folder: Path, *arguments: str, program: str = "redis-server") -> None:
+        self._program = require_program(program, package=program)
         self._folder = folder
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
@@ -73,9 +73,9 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, *arguments: str) -> AsyncIterator[RedisServer]:
+async def redis_server(folder: Path, *arguments: str, program: str = "redis-server") -> AsyncIterator[RedisServer]:
     """Run a server while the context lasts."""
-    server = RedisServer(folder, *arguments)
+    server = RedisServer(folder, *arguments, program=program)
     try:
         await server.start()
         yield server

@@ -133,8 +133,63 @@ async def goes_alone_and_forms_again(fault: str) -> None:
 
 async def test_a_fleet_goes_alone_when_redis_does_not_serve_and_forms_again() -> None:
     """All at the same time: what takes seconds in each of them is waiting."""
-    results = await asyncio.gather(*map(goes_alone_and_forms_again, FAULTS), return_exceptions=True)
-    assert dict(zip(FAULTS, results, strict=True)) == dict.fromkeys(FAULTS)
+    playing = {**{fault: goes_alone_and_forms_again(fault) for fault in FAULTS}, "slow": slow_and_too_slow()}
+    results = await asyncio.gather(*playing.values(), return_exceptions=True)
+    assert dict(zip(playing, results, strict=True)) == dict.fromkeys(playing)
+
+
+async def slow_and_too_slow() -> None:
+    """Play a Redis that takes a tenth of a second, which is borne with, and more than a second, which is not."""
+    async with fleet() as rig, slow_proxy(rig.redis.socket) as slowness:
+        await rig.formed(1)
+        slowness.seconds = 0.1
+        (slow,) = await rig.join(settings=shared(rig.settings, slowness.url))
+        assert role(slow) == "follower"
+        assert is_warm(slow)
+        slowness.seconds = 1.5
+        assert await until(lambda: role(slow) == "alone") <= ALONE_SECONDS + SLOW_MACHINE_SECONDS
+        assert all_serve(rig)
+        slowness.seconds = 0.0
+        await until(lambda: role(slow) == "follower")
+        await slow.stop()
+
+
+class Slowness:
+    """How long a proxy keeps what Redis answers, and where it listens."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.seconds = 0.0
+
+
+@asynccontextmanager
+async def slow_proxy(target: Path) -> AsyncIterator[Slowness]:
+    """Pass everything on to a Redis, its answers late."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "slow.sock"
+        slowness = Slowness(f"unix://{path}")
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there, back = await asyncio.open_unix_connection(target)
+
+            async def ask() -> None:
+                while data := await reader.read(65_536):
+                    back.write(data)
+                back.close()
+
+            async def answer() -> None:
+                while data := await there.read(65_536):
+                    await asyncio.sleep(slowness.seconds)
+                    writer.write(data)
+                writer.close()
+
+            await asyncio.gather(ask(), answer(), return_exceptions=True)
+
+        server = await asyncio.start_unix_server(accept, path)
+        try:
+            yield slowness
+        finally:
+            server.close()
 
 
 async def test_an_emptied_redis_is_filled_again_with_what_the_leader_remembers() -> None:
