@@ -15,7 +15,7 @@ from sidecar.config.settings import RefreshSettings
 
 SIZES: Final = (100, 1_000, 5_000)
 EARLY: Final = {"early": RefreshSettings()}
-MORE: Final = {"early, half the budget": RefreshSettings(target_uncertainty=0.005, early_share=0.5)}
+MORE: Final = {"early, half the budget": RefreshSettings(early_share=0.5)}
 PLAYED_WITH_MORE: Final = 1_000
 """At 100 tokens each call refreshes them all; at 5,000 the hour takes too long to be played more often."""
 

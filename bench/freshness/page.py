@@ -30,8 +30,8 @@ the same requests.
 * **Requests**: {rps} a second, Zipf-shaped: the token of rank r is asked for 1/r as often as the first. Each
   request counts once.
 * **Fixed intervals**: the default settings without early refreshes; {popular} tokens are on the popular list,
-  every minute, the others every five. **Early**: the default settings; at 1,000 tokens once more with half of
-  the budget and half the target. **Evenly**: one interval for all, no early refreshes, as many calls as the row
+  every minute, the others every five. **Early**: the default settings; at 1,000 tokens once more with
+  `refresh.early_share: 0.5`. **Evenly**: one interval for all, no early refreshes, as many calls as the row
   above. **The clairvoyant** knows each true price: as many calls at even distances, each for the {call} tokens
   whose error, times their demand, is largest at that moment.
 * **Calls** are those to Jupiter in the hour; without a key it allows {keyless} a minute. *≤ 1 u* and *≤ 2 u* are
