@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -171,25 +171,30 @@ async def slow_proxy(target: Path) -> AsyncIterator[Slowness]:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             there, back = await asyncio.open_unix_connection(target)
+            passing.add(asyncio.gather(_pass_on(reader, back), _pass_on(there, writer, slowness)))
 
-            async def ask() -> None:
-                while data := await reader.read(65_536):
-                    back.write(data)
-                back.close()
-
-            async def answer() -> None:
-                while data := await there.read(65_536):
-                    await asyncio.sleep(slowness.seconds)
-                    writer.write(data)
-                writer.close()
-
-            await asyncio.gather(ask(), answer(), return_exceptions=True)
-
+        passing: set[asyncio.Future[tuple[None, None]]] = set()
         server = await asyncio.start_unix_server(accept, path)
         try:
             yield slowness
         finally:
             server.close()
+            for one in passing:
+                one.cancel()
+            await asyncio.gather(*passing, return_exceptions=True)
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slowness: Slowness | None = None
+) -> None:
+    try:
+        while data := await reader.read(65_536):
+            await asyncio.sleep(slowness.seconds if slowness else 0.0)
+            writer.write(data)
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_an_emptied_redis_is_filled_again_with_what_the_leader_remembers() -> None:
