@@ -27,7 +27,7 @@ _FORBIDDEN = 403
 
 
 class SupplyReader:
-    """Reads what is due in one call of up to 100 mints; a call with room takes along the mints read the longest ago."""
+    """Reads what is due in one call of up to 100 mints; its free places go to what was read longest ago."""
 
     def __init__(
         self,
