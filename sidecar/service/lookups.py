@@ -86,14 +86,9 @@ class Lookups:
     def find_all_tracked(self, mints: Sequence[Mint]) -> tuple[list[LookupHit], list[Mint]]:
         """Return what `find_tracked` finds now, and the mints that `find_many` has to look closer at."""
         now = self._clock.monotonic()
-        found, others = [], []
-        for mint in mints:
-            one = self.find_tracked(mint, now)
-            if one is None:
-                others.append(mint)
-            else:
-                found.append(one)
-        return found, others
+        found = [self.find_tracked(mint, now) for mint in mints]
+        others = [mint for mint, one in zip(mints, found, strict=True) if one is None]
+        return [one for one in found if one is not None], others
 
     def find_tracked(self, mint: Mint, now: float) -> LookupHit | None:
         """Look up a tracked token that is fresh; None when `find` has to look closer."""
@@ -223,8 +218,7 @@ class Lookups:
         return mint
 
     def _found_after_waiting(self, mint: Mint) -> LookupHit | None:
-        entry = self._cache.get(mint)
-        if entry is None:
+        if (entry := self._cache.get(mint)) is None:
             return None
         return self._served(entry, self._clock.monotonic() - entry.received, "miss", cached=False)
 
