@@ -15,6 +15,9 @@ VERDICT_SECONDS: Final = 600.0
 STILL_AGREED: Final = Decimal("1.2")
 """Quotes that agree go on agreeing up to so many times `agreement_ratio`; a spread close to it changes nothing."""
 
+MOVED_FACTOR: Final = Decimal("1.2")
+"""A verdict does not speak for a price that has moved further since: a source may drift without a jump."""
+
 Verdict = Literal["agreed", "disagreed", "disagreed_again", "none"]
 
 
@@ -67,7 +70,7 @@ def verdict(
     if comparison is None or not verdict_stands(comparison, now):
         return "none"
     if compared is not None and comparison.compared != chosen.quote.received:
-        other_price = not within(chosen.price, compared.value, policy.jump_factor)
+        other_price = not within(chosen.price, compared.value, min(MOVED_FACTOR, policy.jump_factor))
         if compared.source != chosen.quote.source or other_price or preferred_silent:
             return "none"
     if comparison.disagreements == 0:

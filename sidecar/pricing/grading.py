@@ -18,7 +18,7 @@ THIN_SHARE_OF_CAP: Final = Decimal(10_000)
 """The smallest share of its cap that a good pool was recorded to hold is a 6,000th."""
 THIN_GIVES_WAY_FACTOR: Final = Decimal(2)
 SAME_POOL_FACTOR: Final = Decimal("1.2")
-INFLATED_FACTOR: Final = Decimal(100)
+INFLATED_FACTOR: Final = Decimal(20)
 """A pool that claims so many times the liquidity that counts of it has been made up."""
 
 Grade = Literal["good", "thin", "refused", "silent"]

@@ -46,6 +46,8 @@ def test_what_repeats_the_price_of_a_pool_that_is_made_up_is_thin() -> None:
         ("thin_liquidity", "single_source"),
     )
     assert grade(jupiter(2), made_up(9, 23, 2e9), gecko(2))[1] == "high"
+    assert grade(jupiter(2), made_up(2, 1_000, 20_001), gecko(2))[1] == "low"
+    assert grade(jupiter(2), made_up(2, 1_000, 20_000), gecko(2))[1] == "high"
     assert grade(jupiter(2), made_up(2, 9_000, 30_000), gecko(2))[1] == "high"
 
 
@@ -77,9 +79,9 @@ def verdict(*quotes: Quote, seconds: float = 60.0, omitted: tuple[str, ...] = ()
 
 def test_a_verdict_is_for_a_source_and_a_price() -> None:
     assert verdict(jupiter(2, seconds=60)) == "high"
-    assert verdict(jupiter(3, seconds=60)) == "high"
-    assert verdict(jupiter("3.01", seconds=60)) == "medium"
-    assert verdict(jupiter("1.33", seconds=60)) == "medium"
+    assert verdict(jupiter("2.4", seconds=60)) == "high"
+    assert verdict(jupiter("2.41", seconds=60)) == "medium"
+    assert verdict(jupiter("1.66", seconds=60)) == "medium"
     assert verdict(dexscreener(2, seconds=60)) == "medium"
 
 
