@@ -10,12 +10,25 @@ class ChainTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._slots: SlotClock | None = None
+        self._is_read = False
 
     def heard(self, slot: int | None) -> None:
         """Take note of the newest slot of an answer, None when it names none."""
         if slot is not None:
             moment = now(self._clock)
             self._slots = SlotClock(slot, moment) if self._slots is None else self._slots.heard(slot, moment)
+
+    def read(self, slot: int | None) -> None:
+        """Take note of the slot that a node answered at.
+
+        The first one ahead is believed however far: until then only prices told the time, and they may be old.
+        """
+        if slot is None:
+            return
+        if not self._is_read and slot > (self.slot() or 0):
+            self._slots = None
+        self._is_read = True
+        self.heard(slot)
 
     def slot(self) -> int | None:
         """Return the slot of now, None before the first answer that named one."""

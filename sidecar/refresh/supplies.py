@@ -95,7 +95,7 @@ class SupplyReader:
         except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
             return self._upstream.broke(error)
         answered = now(self._clock)
-        self._chain_time.heard(answer.slot)
+        self._chain_time.read(answer.slot)
         for mint, supply in answer.value.items():
             self._remember(mint, supply, answer.slot, answered)
         return None
@@ -111,7 +111,7 @@ class SupplyReader:
             return error.detached()
         except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
             return self._upstream.broke(error)
-        self._chain_time.heard(answer.slot)
+        self._chain_time.read(answer.slot)
         self._remember(WRAPPED_SOL, answer.value, answer.slot, now(self._clock))
         return None
 
