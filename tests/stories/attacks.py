@@ -65,11 +65,11 @@ def unit(source: Source, raw: bool) -> Change:  # noqa: FBT001 - reads as a swit
 
 
 def stopped(*sources: Source) -> Change:
-    """Let sources answer with the prices and slots of now for ever."""
+    """Let sources answer for ever with the prices and slots of a second ago: of before what happens now."""
 
     def change(market: WatchedMarket) -> None:
         for source in sources:
-            market.stopped_at[source] = market.clock.time()
+            market.stopped_at[source] = market.clock.time() - 1.0
 
     return change
 
@@ -292,6 +292,17 @@ VERDICTS: Final = (
         },
     ),
     story("all at once a thousand times", 8, {2: price(PRICE * 1000), 3: price(PRICE)}),
+    story(
+        "DexScreener drifts with Jupiter off",
+        14,
+        {
+            1: fault("jupiter", OFF),
+            **{minute: says("dexscreener", PRICE * 1.04 ** (minute - 1)) for minute in range(2, 14)},
+        },
+    ),
+)
+
+FROZEN: Final = (
     story("all frozen for ever", 30, {2: together(stopped(*PRICE_SOURCES), price(PRICE * 0.71))}),
     story(
         "Jupiter frozen with the RPC off",
@@ -315,6 +326,12 @@ BURN: Final = story(
     "a burn of 30 %", 12, {2: supply(total=Decimal(700_000_000), circulating=Decimal(700_000_000))}
 )
 OLD_PRICE: Final = story("the last trade was long ago", 80, {2: last_trade})
+OLD_FROM_THE_START: Final = story(
+    "the last trade was half an hour before the start",
+    3,
+    {},
+    before=lambda market: market.last_trades.__setitem__(MINT, market.clock.time() - 30 * MINUTE),
+)
 BEHIND: Final = story(
     "an RPC node that is behind",
     14,
@@ -429,7 +446,7 @@ TOLD: Final = (
         {},
     ),
     retold(
-        VERDICTS[10],
+        FROZEN[0],
         "All sources frozen",
         "Jupiter tells the slot that its price was made at: after ten minutes it is an old one.",
         {2: "-29 %; every source stays where it is"},

@@ -50,6 +50,19 @@ async def test_a_verdict_does_not_outlive_its_evidence(story: Story) -> None:
     assert longest_wrong(samples, "high") <= 60
 
 
+@pytest.mark.parametrize("story", attacks.FROZEN, ids=title)
+async def test_sources_that_froze_together_are_found_out_when_the_price_is_ten_minutes_old(story: Story) -> None:
+    samples = await play(story)
+    assert at(samples, 11).error == pytest.approx(1 / 0.71 - 1)
+    assert {sample.confidence for sample in samples[13 * MINUTE :]} <= {"medium", "low"}
+    assert "old_price" in at(samples, 13).reasons
+
+
+async def test_a_token_not_traded_for_hours_is_no_news_at_a_cold_start() -> None:
+    samples = await play(attacks.OLD_FROM_THE_START)
+    assert {(sample.confidence, sample.reasons) for sample in samples} == {("medium", ("old_price",))}
+
+
 async def test_a_requested_token_that_is_rugged_is_gone_a_minute_after_the_first_answer_without_a_price() -> None:
     samples = await play(attacks.REQUESTED_RUG)
     seen = next(sample for sample in samples if sample.confidence == "low")
