@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,6 @@ from typing import NamedTuple
 from bench.load import redis_command
 from bench.processes import SERVER_CORE, Process, python, wait_for, wait_for_port
 
-BODY_BYTES = 459
-"""What the bare handler returns, about as long as the sidecar's answer for JUP."""
 APT = {"nginx": "nginx-light", "varnishd": "varnish", "redis-server": "redis-server"}
 """Debian's packages of the contestants that are not Python."""
 
@@ -54,9 +52,9 @@ class Contestant(NamedTuple):
     protocol: str = "http"
 
 
-def start_python(name: str, module: str, port: int, dexscreener: str, stack: ExitStack) -> Contestant:
-    """Start one of `bench.servers`."""
-    arguments = python("-m", "bench.servers", module, str(port), dexscreener, str(BODY_BYTES))
+def start_python(name: str, module: str, port: int, rest: Sequence[str], stack: ExitStack) -> Contestant:
+    """Start one of `bench.servers`; `rest` are DexScreener's URL and how many bytes a bare one returns."""
+    arguments = python("-m", "bench.servers", module, str(port), *rest)
     return _started(name, arguments, port, stack)
 
 

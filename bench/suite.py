@@ -120,9 +120,10 @@ class Suite:
         base, stack = urls["dexscreener"], self._stack
         sidecar = self._sidecar("mc-sidecar", SHIPPED, urls)
         track(sidecar.port, self._mints[:BATCH])
-        fleet = [sidecar]
+        fleet, size = [sidecar], len(fetch(f"http://127.0.0.1:{sidecar.port}{_ONE[0]}"))
+        rest = (base, str(size))
         for name, module in PYTHON.items():
-            fleet.append(contestants.start_python(name, module, self._next_port(), base, stack))
+            fleet.append(contestants.start_python(name, module, self._next_port(), rest, stack))
         if "nginx" not in missing:
             fleet.append(contestants.start_nginx(self._next_port(), sidecar.port, self._folder, stack))
         if "varnishd" not in missing:
