@@ -140,12 +140,14 @@ def _chain_total(chain: ChainSupply, state: TokenState, now: Instant) -> Effecti
     said = _said_total(state, chain, now)
     scaled = EXACT.multiply(chain.total, multiplier)
     fits_scaled, fits_raw = (said is not None and _is_same(chain, said, total) for total in (scaled, chain.total))
-    displayed = multiplier == ONE or fits_scaled or not fits_raw
+    settled = _preferred_total(state.source_total, chain, now) or said
+    displayed = multiplier == ONE or settled is None or _is_scaled(chain, settled, scaled)
+    total = scaled if displayed else chain.total
     return EffectiveSupply(
-        total=scaled if displayed else chain.total,
+        total=total,
         total_source=CHAIN,
         on_chain=True,
-        contradicted=said is not None and not fits_scaled and not fits_raw,
+        contradicted=said is not None and not (fits_scaled if displayed else fits_raw),
         changed=_changed(state, now),
         multiplier=multiplier,
         displayed=displayed,
@@ -156,10 +158,18 @@ def _chain_total(chain: ChainSupply, state: TokenState, now: Instant) -> Effecti
 
 def _said_total(state: TokenState, chain: ChainSupply, now: Instant) -> SourcedValue | None:
     """Return what the preferred source last said the total was, true or not, in the units of now."""
-    said = state.source_total_pending or state.source_total
+    return _preferred_total(state.source_total_pending or state.source_total, chain, now)
+
+
+def _preferred_total(said: SourcedValue | None, chain: ChainSupply, now: Instant) -> SourcedValue | None:
     if said is None or said.source != PREFERRED or not is_remembered(said.received, now):
         return None
     return in_unit_of(said, chain, now)
+
+
+def _is_scaled(chain: ChainSupply, settled: SourcedValue, scaled: Decimal) -> bool:
+    """Return whether totals are for displayed amounts; a total that jumped decides that when it is in use."""
+    return _is_same(chain, settled, scaled) or not _is_same(chain, settled, chain.total)
 
 
 def _is_same(chain: ChainSupply, said: SourcedValue, total: Decimal) -> bool:

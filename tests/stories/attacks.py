@@ -231,6 +231,12 @@ GLITCHES: Final = (
     ),
     story("Jupiter's total a thousand times", 6, {2: view("jupiter", total_supply=TOKEN.total_supply * 1000)}),
     story(
+        "Jupiter's total without the multiplier, once",
+        6,
+        {2: view("jupiter", total_supply=TOKEN.total_supply / 5), 3: view("jupiter")},
+        token=SCALED,
+    ),
+    story(
         "a closed mint account",
         12,
         {2: forgotten("solana_rpc"), 8: lambda market: market.remember("solana_rpc", MINT)},
