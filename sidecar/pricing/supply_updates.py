@@ -107,7 +107,10 @@ def _take_total(state: TokenState, quote: Quote, now: Instant, jump_factor: Deci
         used = in_unit_of(used, chain_in_use(state, now), now)
     else:
         used = None
-    total, pending, _ = _held(used, state.source_total_pending, new, _near, jump_factor)
+    total, pending, changed = _held(used, state.source_total_pending, new, _near, jump_factor)
+    circulating = quote.circulating_supply
+    if changed and circulating is not None and circulating > EXACT.multiply(new.value, SAME_FACTOR):
+        total, pending = used or new, state.source_total_pending  # more cannot circulate, however often it is said
     is_taken = total is new
     known = new if is_taken else state.source_total
     return replace(state, source_total=known, source_total_pending=pending), not is_taken

@@ -231,9 +231,9 @@ GLITCHES: Final = (
     ),
     story("Jupiter's total a thousand times", 6, {2: view("jupiter", total_supply=TOKEN.total_supply * 1000)}),
     story(
-        "Jupiter's total without the multiplier, once",
-        6,
-        {2: view("jupiter", total_supply=TOKEN.total_supply / 5), 3: view("jupiter")},
+        "Jupiter's total without the multiplier, for a while",
+        10,
+        {2: view("jupiter", total_supply=TOKEN.total_supply / 5), 8: view("jupiter")},
         token=SCALED,
     ),
     story(
