@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
-from sidecar.cache.cache import PinnedCache
+from sidecar.cache.pinned import PinnedCache
 from sidecar.errors import UpstreamError
 from sidecar.models import WRAPPED_SOL, ChainSupply, Mint, Priority
 from sidecar.pricing.supply_updates import CONFIRMED_AFTER_SECONDS, take_chain

@@ -6,7 +6,8 @@ from typing import Final
 
 import aiohttp
 
-from sidecar.cache.cache import MarketCapCache, PinnedCache
+from sidecar.cache.cache import MarketCapCache
+from sidecar.cache.pinned import PinnedCache
 from sidecar.cache.publisher import Publisher
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings

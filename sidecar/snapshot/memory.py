@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from sidecar.cache.cache import Entry, MarketCapCache, PinnedCache
+from sidecar.cache.cache import Entry, MarketCapCache
+from sidecar.cache.pinned import PinnedCache
 from sidecar.cache.publisher import Publisher
 from sidecar.models import Mint
 from sidecar.pricing.supply import is_remembered

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from sidecar.cache.cache import Entry, MarketCapCache, PinnedCache
+from sidecar.cache.cache import Entry, MarketCapCache
 from sidecar.cache.publisher import Publisher
 from sidecar.metrics.labels import EvictionReason
 from sidecar.models import MarketCap, Mint
@@ -204,26 +204,6 @@ def test_a_flood_of_unpriced_mints_is_bounded_and_evicts_no_value() -> None:
         cache.put_unpriced(mint, "unknown")
     assert len(cache._unpriced) == 10
     assert cache.get(ONE) is not None
-
-
-class RunningClock(FakeClock):
-    """A clock that goes on with every look at it, as a real one does."""
-
-    def monotonic(self) -> float:
-        self.advance(0.25)
-        return super().monotonic()
-
-
-def test_nothing_breaks_when_time_runs_out_in_the_middle_of_a_look_up() -> None:
-    clock = RunningClock()
-    cache = PinnedCache[str](max_others=5, ttl_seconds=1, clock=clock, evicted=lambda _: None)
-    for number in range(400):
-        mint = make_mint(number % 7)
-        cache.put(mint, "value")
-        cache.get(make_mint((number + 1) % 7))
-        cache.pop(make_mint((number + 2) % 7))
-        cache.pin(frozenset({make_mint(number % 5)}))
-        assert len(list(cache)) <= 6
 
 
 # The prepared answer
