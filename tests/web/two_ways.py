@@ -29,6 +29,12 @@ class Counting(FastPath):
 
 
 class Off(FastPath):
+    """No fast path, and no tally: each look-up is counted by itself, at once."""
+
+    def __init__(self, service: Any) -> None:
+        super().__init__(service)
+        service.lookups.tally.open = lambda *_: False
+
     def answer(self, data: bytes) -> bytes | None:  # noqa: ARG002 - the fast path's parameter
         return None
 
