@@ -1,7 +1,6 @@
 """The fast path answers and counts exactly as the routes do, whatever a connection is sent."""
 
 import asyncio
-import contextlib
 import itertools
 import random
 from collections.abc import AsyncIterator
@@ -211,11 +210,7 @@ async def test_a_client_that_does_not_read_holds_up_its_own_requests_only() -> N
         await raw(site, PLAIN)
         url = URL(site.sidecar.api_addresses[0])
         reader, writer = await asyncio.open_connection(url.host, url.port)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                while True:
-                    writer.write(PLAIN)
-                    await writer.drain()
+        writer.write(PLAIN * 30_000)  # their answers are more than all buffers on the way hold
         hot = site.sidecar.service.metrics.hot
         held_up = 0
         while held_up != (held_up := hot.lookups["hit"]):  # noqa: ASYNC110 - the kernel takes its time
@@ -223,6 +218,6 @@ async def test_a_client_that_does_not_read_holds_up_its_own_requests_only() -> N
 
         await raw(site, PLAIN)
 
-        assert hot.lookups["hit"] == held_up + 1
+        assert hot.lookups["hit"] == held_up + 1 < 30_000
         reader.feed_eof()
         writer.transport.abort()
