@@ -16,7 +16,7 @@ class Listener(Protocol):
 
 
 class Publisher:
-    """Puts values into the cache and tells who listens. Listeners join at start, before the first refresh."""
+    """Puts values into the cache and tells the listeners, which join at start, before the first refresh."""
 
     def __init__(self, cache: MarketCapCache) -> None:
         self._cache = cache

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 DEFAULT_URL: Final = "http://127.0.0.1:8765"
 DEFAULT_TIMEOUT: Final = 3.0
-"""Seconds; above the sidecar's own deadline of two, so that its answer is heard."""
+"""Seconds; above the sidecar's own deadline of two, so that its answer is read."""
 MINTS_A_REQUEST: Final = 1000
 _UNIX: Final = "unix://"
 _OK: Final = 200

@@ -11,7 +11,7 @@ from sidecar.config.settings import Settings
 from sidecar.config.yaml_file import shown
 
 _MAX_SOCKET_PATH_BYTES: Final = 107
-"""The room in Linux's sockaddr_un."""
+"""Bytes that Linux's sockaddr_un holds."""
 
 
 class Contradiction(NamedTuple):

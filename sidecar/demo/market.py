@@ -171,7 +171,7 @@ class Market:
         total: Decimal | UnsetType = UNSET,
         circulating: Decimal | UnsetType | None = UNSET,
     ) -> None:
-        """Set the supplies in whole tokens; circulating None: nobody knows it."""
+        """Set the supplies in whole tokens; circulating None: no source knows it."""
         token = self.tokens[mint]
         if total is not UNSET:
             token = msgspec.structs.replace(token, total_supply=total)

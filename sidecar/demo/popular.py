@@ -1,7 +1,7 @@
 """The tokens under their real mints: the popular eleven, and two stablecoins that live on several chains.
 
 Supplies, decimals and prices are of the order of autumn 2026, so that every trap is there: SOL's mint says 0, USDC
-and USDT are mostly on other chains, WETH is bridged with 8 decimals, JUP circulates in part, nobody prices stSOL.
+and USDT are mostly on other chains, WETH is bridged with 8 decimals, JUP circulates in part, stSOL has no price.
 """
 
 from decimal import Decimal

@@ -92,7 +92,7 @@ def _optional(token: Token) -> Row:
 
 
 def _stats(rng: random.Random) -> Row:
-    """Make up the figures that nobody reads but that give a row its size; encoded once, shared by many tokens."""
+    """Make up figures that are never read but give a row its size; encoded once, shared by many tokens."""
     stats = {f"stats{interval}": msgspec.Raw(msgspec.json.encode(_window(rng))) for interval in sorted(INTERVALS)}
     audit = {
         "mintAuthorityDisabled": True,

@@ -64,7 +64,7 @@ class Duty:
         return role == "leader" or (role == "alone" and self._engine.clock.monotonic() >= self._begins)
 
     def _next_popular(self) -> float:
-        """Return when the oldest popular value is due: who takes over goes on where the leader stopped."""
+        """Return when the oldest popular value is due: a new leader goes on where the old one stopped."""
         cache, interval = self._engine.cache, self._engine.settings.refresh.popular_seconds
         mints = [mint for mint in self._engine.tracker.always if cache.unpriced_reason(mint) is None]
         received = [entry.received if (entry := cache.peek(mint)) else -math.inf for mint in mints]

@@ -93,7 +93,7 @@ class Fleet:
         return "alone" if role == "follower" and not self._listening.has_joined else role
 
     def ask(self, mints: Iterable[Mint]) -> dict[Mint, Future]:
-        """Fetch mints that somebody waits for, by the leader where there is one."""
+        """Fetch mints that look-ups wait for, by the leader where there is one."""
         return self._misses.ask(mints)
 
     def request(self, mint: Mint, times: int = 1) -> bool:
@@ -107,7 +107,7 @@ class Fleet:
     async def join(self) -> None:
         """Begin to take part; returns when everything was taken over, or when that cannot be."""
         self._task = asyncio.create_task(self._run(), name="fleet")
-        await self._settled(self._engine.settings.refresh.startup_deadline_seconds)
+        await self._wait_joined(self._engine.settings.refresh.startup_deadline_seconds)
 
     async def wait_broken(self) -> None:
         """Return only when taking part has ended by itself, which it never should, raising what ended it."""
@@ -120,8 +120,8 @@ class Fleet:
             for work in (self._beat, self._listening.run, self._publishing.run, self._chores.run):
                 tasks.create_task(work(), name="fleet")
 
-    async def _settled(self, most_seconds: float) -> None:
-        await race(self._listening.settled.wait(), self._clock.sleep(most_seconds))
+    async def _wait_joined(self, most_seconds: float) -> None:
+        await race(self._listening.join_ended.wait(), self._clock.sleep(most_seconds))
 
     async def leave(self) -> None:
         """Let others lead; misses go to the upstreams from now on. Harmless when that was done."""
@@ -149,7 +149,7 @@ class Fleet:
         while True:
             pause = await self._membership.beat()
             if self._membership.role == "alone":
-                self._listening.settled.set()
+                self._listening.join_ended.set()
             self._duty.look()
             self._show()
             await self._clock.sleep(pause)

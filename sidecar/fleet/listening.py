@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Listening:
-    """`has_joined` once everything was taken over; `settled` is set when that is so, or nothing can be."""
+    """`has_joined` once everything was taken over; `join_ended` is set then, or when nothing can be."""
 
     def __init__(
         self,
@@ -53,18 +53,18 @@ class Listening:
         self._serving = serving
         self._misses = misses
         self._tracked_changed = tracked_changed
-        self._heard_in: tuple[Role, int] | None = None
+        self._position_of: tuple[Role, int] | None = None
         """The role and the term that the position is for."""
         self._after = ""
         self._sequence = 0
         self._role_changed = asyncio.Event()
         self.has_joined = False
-        self.settled = asyncio.Event()
+        self.join_ended = asyncio.Event()
 
     def role_changed(self, role: Role) -> None:
         """Follow another role."""
         if role == "alone":
-            self.has_joined, self._heard_in = False, None
+            self.has_joined, self._position_of = False, None
         self._role_changed.set()
 
     async def run(self) -> None:
@@ -76,7 +76,7 @@ class Listening:
                 await self._role_changed.wait()
                 continue
             try:
-                if (role, self._membership.term) != self._heard_in:
+                if (role, self._membership.term) != self._position_of:
                     await self._take_over(role)
                 else:
                     await self._hear(role)
@@ -84,7 +84,7 @@ class Listening:
                 await self._engine.clock.sleep(RETRY_SECONDS)
             except Exception:
                 log.exception("what the fleet says could not be taken")
-                self._heard_in = None
+                self._position_of = None
                 await self._engine.clock.sleep(RETRY_SECONDS)
 
     # Once
@@ -104,11 +104,11 @@ class Listening:
         self._tracked_changed()
         if self._membership.role != role:
             return
-        self._heard_in = (role, term)
+        self._position_of = (role, term)
         self._sequence = head.sequence
         self._after = head.changes if role == "follower" else self._recently()
         self.has_joined = True
-        self.settled.set()
+        self.join_ended.set()
 
     def _write_what_is_newer(self, received: dict[Mint, float]) -> None:
         for entry in self._engine.cache.entries():
@@ -120,7 +120,7 @@ class Listening:
                 self._publishing.value(mint)
 
     def _recently(self) -> str:
-        """Return where in the stream the misses begin that somebody still waits for."""
+        """Return where in the stream the misses begin that look-ups may still wait for."""
         return f"{int((self._shared_clock.now().unix - ANSWER_SECONDS) * 1000)}-0"
 
     # Again and again
@@ -135,7 +135,7 @@ class Listening:
             if role == "leader":
                 self._serving.take(entry.record)
             elif not self._follows(entry):
-                self._heard_in = None
+                self._position_of = None
                 return
 
     def _follows(self, entry: Entry) -> bool:

@@ -51,9 +51,9 @@ class Membership:
         """The name in Redis: the pod's, and a part that no other process has."""
         self.role: Role = "alone"
         self.lease = ""
-        """The lease in force as last heard of: fencing number and leader."""
+        """The lease in force as last read: fencing number and leader."""
         self.members = 1
-        """How many there are, as last heard of; this one included."""
+        """How many there are, as last read; this one included."""
         self.rank = 0
         """How many of them come before this one."""
         self.term = 0
@@ -66,7 +66,7 @@ class Membership:
 
     @property
     def leader(self) -> str:
-        """The name of the leader as last heard of."""
+        """The name of the leader as last read."""
         return self.lease.partition(":")[2]
 
     async def beat(self) -> float:
@@ -132,7 +132,7 @@ class Membership:
         return REOPEN_SECONDS
 
     async def _repair(self) -> None:
-        """Clear what somebody else wrote in the place of the fleet's keys, where Redis can be asked at all."""
+        """Remove what another program wrote under the fleet's keys, where Redis can be asked at all."""
         try:
             if removed := await self._store.repair():
                 log.warning("removed the fleet's keys that held something else", extra={"keys": removed})

@@ -49,7 +49,7 @@ class MissRoad:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(self, mints: Iterable[Mint]) -> dict[Mint, Future]:
-        """Fetch mints that somebody waits for. Each future gets what came of its mint, never an exception."""
+        """Fetch mints that look-ups wait for. Each future gets what came of its mint, never an exception."""
         futures: dict[Mint, Future] = {}
         for mint in mints:
             if (waiting := self._waiting.get(mint)) is not None:

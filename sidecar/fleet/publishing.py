@@ -25,7 +25,7 @@ from sidecar.service.wiring import Engine
 
 RECORDS_AT_ONCE: Final = 50
 MOST_NOTES: Final = 1_000
-"""Messages waiting that are no values; the oldest give way, and who waits for one asks for itself."""
+"""Messages waiting that are no values; the oldest give way, and a member that waits for one asks for itself."""
 UNTRACKED: Final = 10_000
 """Values in Redis besides the tracked ones."""
 RETRY_SECONDS: Final = 0.2
@@ -51,7 +51,7 @@ class Publishing:
         self._waiting.set()
 
     def note(self, message: ToMembers) -> None:
-        """Have the members told something; a trending list is kept for those who join later."""
+        """Have the members told something; a trending list is kept for members that join later."""
         self._notes.append((TRENDING if isinstance(message, Trending) else "", message))
         self._waiting.set()
 

@@ -77,7 +77,7 @@ class Popular(msgspec.Struct, frozen=True, tag="popular"):
 
 
 class Missed(msgspec.Struct, frozen=True, tag="missed"):
-    """A member lacks mints that somebody waits for."""
+    """A member lacks mints that look-ups wait for."""
 
     member: Member
     mints: Mints

@@ -119,14 +119,14 @@ if ARGV[1] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 if #ARGV > 4 then
-  local room = tonumber(ARGV[4]) - redis.call('HLEN', KEYS[2])
+  local free = tonumber(ARGV[4]) - redis.call('HLEN', KEYS[2])
   for i = 5, #ARGV, 2 do
     if redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then
       local summed = redis.pcall('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1])
       if type(summed) == 'table' then redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
-    elseif room > 0 then
+    elseif free > 0 then
       redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
-      room = room - 1
+      free = free - 1
     end
   end
   redis.call('PEXPIRE', KEYS[2], ARGV[3])
@@ -178,4 +178,4 @@ for i, key in ipairs(KEYS) do
 end
 return removed
 """
-"""Remove what is of another type than it should be: somebody else wrote there. Returns how many keys."""
+"""Remove keys of another type than the fleet's: another program wrote them. Returns how many."""

@@ -66,12 +66,12 @@ class Serving:
         unknown = [mint for mint in missed.mints if not self._is_known(mint)]
         for mint in set(missed.mints).difference(unknown):
             self._publishing.value(mint)
-        room = self._room(missed.member)
-        if refused := unknown[room:]:
+        allowed = self._allowed(missed.member)
+        if refused := unknown[allowed:]:
             reason = "this sidecar's share of the fleet's misses is used up"
             self._fail(refused, OverloadedError(reason, retry_after=1))
         asked_at = self._engine.clock.monotonic()
-        futures = self._engine.misses.ask(unknown[:room])
+        futures = self._engine.misses.ask(unknown[:allowed])
         self._asked[missed.member] += len(futures)
         if pending := tuple(mint for mint, future in futures.items() if not future.done()):
             self._publishing.note(UnderWay(pending))
@@ -85,7 +85,7 @@ class Serving:
             return cache.unpriced_reason(mint) is not None
         return self._engine.clock.monotonic() - entry.received <= self._engine.settings.cache.fresh_seconds
 
-    def _room(self, member: str) -> int:
+    def _allowed(self, member: str) -> int:
         """Return how many misses of a member may be fetched now: one that floods leaves the others their share."""
         now = self._engine.clock.monotonic()
         if now >= self._share_until or len(self._asked) > MOST_ASKING:

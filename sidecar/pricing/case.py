@@ -35,7 +35,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     fresh: SourcedValue | None
     """The same, None where it is not fresh."""
     doubts: Sequence[Doubt]
-    """Of sources that are not heard now."""
+    """Of sources that did not answer now."""
     refused_supplies: Sequence[str]
     now: Instant
     slot: int | None

@@ -1,4 +1,4 @@
-"""What sources said against others' quotes, while not heard again (design: what the figures mean, 5 and 8). Pure.
+"""What sources said against others' quotes, until they answer again (what the figures mean, 5 and 8). Pure.
 
 A source that gave a thin quote is not asked for the mint alone for up to an hour: what it said does not become
 untrue by that.
@@ -16,12 +16,13 @@ from sidecar.pricing.token_state import Doubt, SourcedValue
 from sidecar.runtime.clock import Instant
 
 
-def standing(before: Sequence[Doubt], heard: Collection[str], now: Instant) -> tuple[Doubt, ...]:
-    """Return the doubts of before that still count: of sources not heard again."""
+def standing(before: Sequence[Doubt], answered: Collection[str], now: Instant) -> tuple[Doubt, ...]:
+    """Return the earlier doubts that still count: of sources that have not answered since, and not too old."""
     return tuple(
         doubt
         for doubt in before
-        if doubt.price.source not in heard and now.monotonic - doubt.price.received.monotonic <= REMEMBERED_SECONDS
+        if doubt.price.source not in answered
+        and now.monotonic - doubt.price.received.monotonic <= REMEMBERED_SECONDS
     )
 
 
@@ -51,7 +52,7 @@ def made_up_prices(doubts: Sequence[Doubt]) -> list[Decimal]:
 
 
 def is_doubted(chosen: GradedQuote, doubts: Sequence[Doubt], *, now: Instant, policy: Policy) -> bool:
-    """Return whether a source not heard now last stood a jump away, or disagreed within a verdict's time."""
+    """Return whether a source without an answer now last stood a jump away, or lately disagreed."""
     return any(
         not within(chosen.price, doubt.price.value, policy.jump_factor)
         or (

@@ -48,7 +48,7 @@ class GradedQuote(msgspec.Struct, frozen=True):
 
     @property
     def is_evidence(self) -> bool:
-        """Whether its price says anything about another one: not in a unit that nobody knows."""
+        """Whether its price says anything about another one: not in an unknown unit."""
         return self.usable and self.quote.unit != "unknown"
 
     @property
@@ -87,7 +87,7 @@ def grade_quote(quote: Quote, supply: EffectiveSupply, policy: Policy, *, slot: 
         return GradedQuote(quote, "refused", "not_positive")
     tokens = supply.for_market_cap
     cap = None if tokens is None else EXACT.multiply(price, tokens)
-    # What nobody has confirmed of a supply refuses no price.
+    # A supply that nothing has confirmed refuses no price.
     if cap is not None and not supply.contradicted and not SMALLEST_CAP_USD <= cap <= LARGEST_CAP_USD:
         return GradedQuote(quote, "refused", "absurd")
     return _grade_usable(quote, cap, policy, slot)

@@ -39,7 +39,7 @@ def last_silence(
 ) -> Instant | None:
     """Return when the preferred source, which knew the token within a day, last answered without any price.
 
-    None where it has one again, or has not been heard for an hour.
+    None where it has one again, or has not answered for an hour.
     """
     said = _preferred(graded)
     if said is not None:

@@ -27,7 +27,7 @@ class SlotClock(msgspec.Struct, frozen=True):
         """Return the chain's slot at a moment, as far as the newest one seen tells."""
         return self.slot + int(max(0.0, now.monotonic - self.seen.monotonic) / SECONDS_PER_SLOT)
 
-    def heard(self, slot: int, now: Instant) -> "SlotClock":
+    def advanced(self, slot: int, now: Instant) -> "SlotClock":
         """Return the clock after an answer that names a slot; what is behind says nothing new."""
         if slot <= self.slot:
             return self

@@ -173,7 +173,7 @@ def _is_scaled(chain: ChainSupply, settled: SourcedValue, scaled: Decimal) -> bo
 
 
 def _is_same(chain: ChainSupply, said: SourcedValue, total: Decimal) -> bool:
-    """Return whether a source's total is the chain's; what nobody reads on a mint (SOL) is known less exactly."""
+    """Return whether a source's total is the chain's; SOL's, in no mint account, is known less exactly."""
     is_current = chain.received.monotonic - said.received.monotonic <= CURRENT_SECONDS
     if is_current and chain.circulating is None:
         return abs(said.value - total) <= EXACT.multiply(total, TOTAL_TOLERANCE)

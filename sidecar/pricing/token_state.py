@@ -16,7 +16,7 @@ from sidecar.runtime.clock import Instant
 
 
 class SourcedValue(msgspec.Struct, frozen=True, gc=False):
-    """A number, who gave it and when."""
+    """A number, the source that gave it and when."""
 
     value: Decimal
     source: str
@@ -40,7 +40,7 @@ class Comparison(msgspec.Struct, frozen=True, gc=False):
 
 
 class Doubt(msgspec.Struct, frozen=True, gc=False):
-    """What a source said that speaks against others' quotes, kept for as long as the source is not heard again.
+    """What a source said that speaks against others' quotes, kept until the source answers for the mint again.
 
     A source that gave a thin quote is not asked for the mint alone for a while; one that gave a good one may fail.
     """
@@ -52,7 +52,7 @@ class Doubt(msgspec.Struct, frozen=True, gc=False):
 
 
 class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One token's remembered facts. Everything None: nothing is known yet."""
+    """What is remembered of one token. Everything None: nothing is known yet."""
 
     chain: ChainSupply | None = None
     """The supply on chain that is in use: the last good read, unless it jumped."""
@@ -88,7 +88,7 @@ class TokenState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     silent: Instant | None = None
     """When the preferred source, which knew the token, last answered without a price that can be used."""
     doubts: Annotated[tuple[Doubt, ...], Meta(max_length=8)] = ()
-    """What sources that are not heard now last said against others."""
+    """What sources that did not answer now last said against others."""
     unpriced_since: Instant | None = None
     """When every source first answered without a usable price, with a value still in memory."""
     motion: PriceMotion | None = None

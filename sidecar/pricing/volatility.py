@@ -2,7 +2,7 @@
 
 What is learnt is σ²: the variance of the log price per second, an exponentially weighted mean of squared log
 changes. A random walk's variance grows with time, so changes over odd times can be put together, and one number
-tells how far a price may have moved since it was heard.
+tells how far a price may have moved since it was received.
 """
 
 import math

@@ -112,7 +112,7 @@ class Answers:
     async def record(self, source: MarketSource, mints: Sequence[Mint], answer: Parsed[dict[Mint, Quote]]) -> None:
         """Record an answer. A mint that is missing from one with unreadable rows counts as failed."""
         unreadable = UpstreamError(source.name, "schema", "its row could not be read")
-        self._context.chain_time.heard(answer.slot)
+        self._context.chain_time.note(answer.slot)
         async for mint in yielding(mints):
             quote = answer.value.get(mint)
             if quote is None and answer.unreadable:

@@ -1,4 +1,4 @@
-"""One batch: up to a hundred mints are asked for, waited for and settled.
+"""One batch: up to a hundred mints are asked for, waited for and published.
 
 Sources are asked in the order of `pricing.sources`, each for the mints that the ones before it left open. While a
 look-up waits for the batch, a slow source is passed over after `FALLBACK_AFTER_SECONDS`, and its late answer is
@@ -111,7 +111,7 @@ class Batch:
         self._publisher = ResultPublisher(context, self._answers, results, loop)
         self._calls = _Calls(context.clock)
         self._news: set[Mint] = {*results, *top_up}
-        """The mints with an answer since they were last settled, or none yet."""
+        """The mints with an answer since they were last published, or none yet."""
         self._started = context.clock.monotonic()
         if priority is Priority.MISS:
             self.expedite()
@@ -127,10 +127,10 @@ class Batch:
             await self._ask_sources(chain)
             await self._ask_what_circulates()
             await self._wait(chain, SUPPLY_WAIT_SECONDS, self._started)
-            await self._settle(self._news)
+            await self._publish(self._news)
             while await self._calls.next_ended():
                 self._news |= self._calls.reap()
-                await self._settle(self._news)
+                await self._publish(self._news)
         finally:
             await self._calls.cancel()
             for future in self.results.values():
@@ -165,7 +165,7 @@ class Batch:
             await self._wait(second, COMPARISON_WAIT_SECONDS, since)
             await self._wait(chain, SUPPLY_WAIT_SECONDS, self._started)
             wanted = await self._open_mints()
-            await self._settle(frozenset(self._core).difference(wanted))  # no waiter waits for another's mint
+            await self._publish(frozenset(self._core).difference(wanted))  # no waiter waits for another's mint
             if not wanted:
                 return
         for source in self._sources:  # a thin quote of a source that was passed over is better than none
@@ -181,7 +181,7 @@ class Batch:
         return core + [mint async for mint in yielding(self._top_up) if answers.valuation(mint).jump]
 
     def _is_open(self, mint: Mint) -> bool:
-        """Return whether another source is wanted: to settle the price, or to compare it where one has failed."""
+        """Return whether another source is wanted: to decide the price, or to compare it where one has failed."""
         result = self._answers.valuation(mint)
         lacks_comparison = self._priority is Priority.POPULAR and not result.compared
         return not result.conclusive or (lacks_comparison and bool(self._answers.failures[mint]))
@@ -224,11 +224,11 @@ class Batch:
         await self._calls.wait(tasks, calm_seconds, since)
         self._news |= self._calls.reap()
 
-    async def _settle(self, mints: Iterable[Mint]) -> None:
-        """Settle the mints with news, the event loop having its turn in between."""
+    async def _publish(self, mints: Iterable[Mint]) -> None:
+        """Publish the mints with news, the event loop having its turn in between."""
         async for mint in yielding(self._news.intersection(mints)):
             self._news.discard(mint)
             if mint in self.results:
-                self._publisher.settle(mint, pending=self._calls.concern(mint))
+                self._publisher.publish(mint, pending=self._calls.concern(mint))
             else:
                 self._publisher.publish_top_up(mint)

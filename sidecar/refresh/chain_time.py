@@ -12,11 +12,11 @@ class ChainTime:
         self._slots: SlotClock | None = None
         self._is_read = False
 
-    def heard(self, slot: int | None) -> None:
+    def note(self, slot: int | None) -> None:
         """Take note of the newest slot of an answer, None when it names none."""
         if slot is not None:
             moment = now(self._clock)
-            self._slots = SlotClock(slot, moment) if self._slots is None else self._slots.heard(slot, moment)
+            self._slots = SlotClock(slot, moment) if self._slots is None else self._slots.advanced(slot, moment)
 
     def read(self, slot: int | None) -> None:
         """Take note of the slot that a node answered at.
@@ -28,7 +28,7 @@ class ChainTime:
         if not self._is_read and slot > (self.slot() or 0):
             self._slots = None
         self._is_read = True
-        self.heard(slot)
+        self.note(slot)
 
     def slot(self) -> int | None:
         """Return the slot of now, None before the first answer that named one."""

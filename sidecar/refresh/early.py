@@ -17,7 +17,7 @@ from sidecar.runtime.aio import yielding
 WANTED_SECONDS: Final = 600.0
 """A token that was not asked for within this time has its interval and no more."""
 LOOK_SECONDS: Final = (1.0, 5.0)
-"""At least and at most, between two looks at who is uncertain by now."""
+"""At least and at most, between two looks at which tokens are uncertain by now."""
 
 
 class EarlyRefresh:

@@ -62,13 +62,13 @@ class Misses:
     def _queue(self, mint: Mint) -> Future:
         future = new_future()
         self._count += 1
-        future.add_done_callback(self._miss_settled)
+        future.add_done_callback(self._miss_ended)
         self._waiting[mint] = future
         if len(self._waiting) == 1:
             self._batches.spawn(self._gather())
         return future
 
-    def _miss_settled(self, _: Future) -> None:
+    def _miss_ended(self, _: Future) -> None:
         self._count -= 1
 
     def _capacity(self) -> int:
@@ -119,7 +119,7 @@ class Misses:
         return {mint: new_future() for mint in islice(idle, free)}
 
     async def _measure(self, futures: Sequence[Future]) -> None:
-        """Time a batch of misses until the last one is settled; no look-up waits for what comes later."""
+        """Time a batch of misses until the last one is resolved; no look-up waits for what comes later."""
         started, metrics = self._context.clock.monotonic(), self._context.metrics
         results = await results_of(futures)
         metrics.refresh_duration.labels("miss").observe(self._context.clock.monotonic() - started)
@@ -147,6 +147,6 @@ def _wait_of(refusal: NotAskedError) -> float:
     return refusal.retry_after or 0.0
 
 
-def _pass_on(waiting: Future, settled: Future) -> None:
+def _pass_on(waiting: Future, source: Future) -> None:
     if not waiting.done():
-        waiting.set_result(settled.result())
+        waiting.set_result(source.result())

@@ -31,7 +31,7 @@ FetchResult = McSidecarError | None
 
 
 class ResultPublisher:
-    """The outcome of one batch, mint by mint. A mint may be settled again when more answers have come."""
+    """The outcome of one batch, mint by mint. A mint may be published again when more answers have come."""
 
     def __init__(
         self,
@@ -47,8 +47,11 @@ class ResultPublisher:
         self._counted: set[tuple[Mint, str, str]] = set()
         self._updated_top_up: set[Mint] = set()
 
-    def settle(self, mint: Mint, *, pending: bool) -> None:
-        """Settle a mint that the batch is for, if it can be; `pending`: an answer for it is still to come."""
+    def publish(self, mint: Mint, *, pending: bool) -> None:
+        """Publish a mint that the batch is for and resolve its future.
+
+        Does neither while that depends on an answer still to come (`pending`).
+        """
         if self._is_outdated(mint):
             self._resolve(mint, None, "updated")
             return

@@ -66,18 +66,18 @@ class Refresher:
         """Start a batch; its free places go to `first`, then to the mints due next that are not among `others`."""
         sources, refusals = self._batches.able(priority)
         retry = all(map(self._context.schedule.is_retry, core))
-        room = -len(core) % sources[0].batch_size if sources and not retry else 0
-        top_up = self._top_up(room, first, excluded={*others, *self._batches})
+        free = -len(core) % sources[0].batch_size if sources and not retry else 0
+        top_up = self._top_up(free, first, excluded={*others, *self._batches})
         results = {mint: new_future() for mint in core}
         task = self._batches.start(results, sources, refusals, priority=priority, loop=loop, top_up=top_up)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return results.values()
 
-    def _top_up(self, room: int, first: Sequence[Mint], excluded: set[Mint]) -> list[Mint]:
+    def _top_up(self, free: int, first: Sequence[Mint], excluded: set[Mint]) -> list[Mint]:
         """Fill the free places of the first source's call."""
-        chosen = [mint for mint in first if mint not in excluded][:room]
-        return chosen + self._context.schedule.soonest(room - len(chosen), excluded.union(chosen))
+        chosen = [mint for mint in first if mint not in excluded][:free]
+        return chosen + self._context.schedule.soonest(free - len(chosen), excluded.union(chosen))
 
     async def _has_room(self, began: float, priority: Priority) -> bool:
         """Wait until one more background batch may begin; False when it is too late for that.

@@ -177,5 +177,5 @@ class Schedule:
         return max(0.0, min(self._due.next(), now + self._interval_seconds) - now)
 
     def soonest(self, count: int, excluded: Collection[Mint]) -> list[Mint]:
-        """Return the mints due next, to top up a call that has room."""
+        """Return the mints due next, to top up a call that has free places."""
         return list(islice((mint for _, mint in self._due if mint not in excluded), count))

@@ -58,7 +58,7 @@ class SupplyReader:
         """The tracked mints that were read, the longest ago first, without SOL."""
 
     def due(self, mints: Iterable[Mint]) -> list[Mint]:
-        """Return those whose supply is to be read, SOL left out."""
+        """Return the mints with a supply that is to be read now, SOL left out."""
         return [mint for mint in mints if mint != WRAPPED_SOL and self._age(mint) >= self._interval(mint)]
 
     def _interval(self, mint: Mint) -> float:
@@ -73,12 +73,12 @@ class SupplyReader:
         return min(CONFIRMED_AFTER_SECONDS, self._supply_seconds) if waits else self._supply_seconds
 
     def sol_is_due(self) -> bool:
-        """Tell whether SOL's supply was not read within `sol_supply_seconds`, and may be asked for."""
+        """Return whether SOL's supply was not read within `sol_supply_seconds`, and may be asked for."""
         now_ = self._clock.monotonic()
         return now_ >= self._sol_not_before and self._age(WRAPPED_SOL) >= self._sol_supply_seconds
 
     def has_answered(self, mint: Mint) -> bool:
-        """Tell whether the chain has answered for a mint lately: at its last turn or the one before."""
+        """Return whether the chain has answered for a mint lately: at its last turn or the one before."""
         interval = self._sol_supply_seconds if mint == WRAPPED_SOL else self._supply_seconds
         return self._age(mint) <= 2 * interval
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from sidecar.runtime.clock import Clock
 
 SLICE: Final = 3
-"""Tokens valued in one go: they take half a millisecond, and several rounds may be at it side by side."""
+"""Tokens valued in one go: they take half a millisecond, and several batches may be at it side by side."""
 
 T = TypeVar("T")
 

@@ -146,9 +146,9 @@ class Lookups:
                 errors[mint] = NotPricedError(reason)
             else:
                 missing.append(mint)
-        settled = await self._ask(missing)
+        fetched = await self._ask(missing)
         found = {mint: one for mint in mints if (one := self.peek(mint)) is not None}
-        errors |= {mint: one for mint, one in settled.items() if mint not in found}
+        errors |= {mint: one for mint, one in fetched.items() if mint not in found}
         return found, errors
 
     async def fetch(self, mint: str) -> LookupHit:

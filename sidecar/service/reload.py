@@ -80,8 +80,8 @@ class PopularList:
         """Read the file if its content is another one, and the same as at the last look."""
         async with self._lock:
             found = await self._fingerprint()
-            settled, self._seen = found == self._seen, found
-            if settled and found != self._judged:
+            is_stable, self._seen = found == self._seen, found
+            if is_stable and found != self._judged:
                 await self._judge(found)
 
     async def reload(self) -> bool:

@@ -18,7 +18,7 @@ class Tally:
     """Lets entries count their look-ups for a while in which every one of them counts as the same.
 
     That is while the token is tracked for good and fresh, and its age and uncertainty stay within a bucket of
-    their histograms; at most LONGEST_SECONDS, and until somebody reads the metrics.
+    their histograms; at most LONGEST_SECONDS, and until the metrics are read.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class CircuitBreaker:
         self.state: State = "closed"
 
     def retry_in(self) -> float:
-        """Seconds until a call may begin; 0 means now. While a probe is under way nobody else may."""
+        """Seconds until a call may begin; 0 means now. While a probe is under way no other call may."""
         if self.state == "closed":
             return 0.0
         if self.state == "half_open":

@@ -78,7 +78,7 @@ class Budget:
             yield (int(calls), window) if calls >= 1 else (1, window / calls)
 
     def _limits(self, priority: Priority) -> Iterator[tuple[deque[float], int, float]]:
-        """Yield what holds a lane back: calls begun, and how many of them there may be in how many seconds."""
+        """Yield what holds a priority back: calls begun, and how many of them there may be in how many seconds."""
         kept = 2 if priority is Priority.EARLY else 1  # slots in five
         for limit, window in self._windows():
             yield self._begun, limit, window
@@ -95,7 +95,7 @@ class Budget:
         return self._misses if priority is Priority.MISS else self._background
 
     def delay(self, priority: Priority) -> float:
-        """Seconds until a call of this lane may begin; 0 means now."""
+        """Seconds until a call of this priority may begin; 0 means now."""
         if priority is Priority.EARLY and not self._early_limit:
             return NO_EARLY_SECONDS
         now = self._clock.monotonic()
@@ -110,7 +110,7 @@ class Budget:
             begun.append(self._clock.monotonic())
 
     def free_slots(self, priority: Priority, within_seconds: float) -> int:
-        """How many calls of this lane could begin within so many seconds, at the most."""
+        """How many calls of this priority could begin within so many seconds, at the most."""
         horizon = self._clock.monotonic() + within_seconds
         if max(self._blocked_until, self._shared_from) > horizon:
             return 0
@@ -122,7 +122,7 @@ class Budget:
     async def wait(self, priority: Priority, most_seconds: float) -> float:
         """Wait for a free slot without taking it; return 0.0, or the delay when it would take too long.
 
-        Of those who wait for the same slot the lower lane number wakes first.
+        Of the calls that wait for the same slot the one with the lower priority number wakes first.
         """
         started = self._clock.monotonic()
         while delay := self.delay(priority):

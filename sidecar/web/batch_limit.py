@@ -7,7 +7,7 @@ from typing import Final
 from sidecar.errors import OverloadedError
 
 MOST_MINTS_UNDER_WAY: Final = 32_000
-"""A thousand mints that nobody knows take about a megabyte until they are answered."""
+"""A thousand unknown mints take about a megabyte until they are answered."""
 
 
 class BatchLimit:
@@ -18,7 +18,7 @@ class BatchLimit:
 
     @contextmanager
     def hold(self, mints: int) -> Iterator[None]:
-        """Make room for so many mints while the context lasts. Raises OverloadedError when there is none."""
+        """Count so many mints while the context lasts. Raises OverloadedError when that would be too many."""
         if self.mints + mints > MOST_MINTS_UNDER_WAY:
             raise OverloadedError("too many batches are under way", retry_after=1)
         self.mints += mints

@@ -95,7 +95,7 @@ class Connection(Conversation):
         return self.is_silent or self._ends or (waits and self.sweeps >= GIVES_WAY_SWEEPS)
 
     @property
-    def patience_tried(self) -> tuple[bool, bool, int]:
+    def kept_waiting(self) -> tuple[bool, bool, int]:
         """What decides which of two has to give way: the greater goes."""
         return self.is_silent or self._ends, self.is_busy or self.head_bytes > 0, self.sweeps
 

@@ -137,11 +137,11 @@ class Connections:
         return Connection(self, server_of(self.runner))
 
     def _make_room(self) -> bool:
-        """Close the connection that has tried our patience most: the oldest silent one goes at once."""
+        """Close the connection that has kept the sidecar waiting most: the oldest silent one goes at once."""
         waiting = [one for one in self._open if one.gives_way]
         if not waiting:
             return False
-        max(waiting, key=lambda one: one.patience_tried).abort()
+        max(waiting, key=lambda one: one.kept_waiting).abort()
         return True
 
     def _refuse(self) -> Refusal:

@@ -60,7 +60,7 @@ class OriginCheck:
 
 
 def _authority(request: web.Request) -> str:
-    """Return who is asked: an absolute target beats the Host (RFC 9112, 3.2.2)."""
+    """Return the host that is asked: an absolute target beats the Host (RFC 9112, 3.2.2)."""
     target = request.raw_path
     if not target.startswith(("/", "*")):
         return target.partition("://")[2].partition("/")[0].partition("?")[0]

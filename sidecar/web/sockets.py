@@ -37,7 +37,7 @@ def bind_tcp(key: str, host: str | None, port: int) -> list[socket.socket]:
 
 @contextmanager
 def bound_unix(path: str, mode: str) -> Iterator[socket.socket]:
-    """Listen on a Unix socket, replacing one that nobody answers on; its file goes with it, unless replaced.
+    """Listen on a Unix socket, replacing one that no process answers on; its file goes with it, unless replaced.
 
     Raises SettingsError.
     """
@@ -112,7 +112,7 @@ def _why(key: str, host: str | None, port: int, error: OSError) -> str:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket left behind by a process that was killed; raise EADDRINUSE when somebody answers."""
+    """Remove a socket left behind by a process that was killed; raise EADDRINUSE when a process answers."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise OSError(errno.EADDRINUSE, "not a socket")
@@ -125,6 +125,6 @@ def _remove_stale(path: str) -> None:
         except ConnectionRefusedError:
             Path(path).unlink()
         except TimeoutError as error:  # it lives, and its queue is full
-            raise OSError(errno.EADDRINUSE, "somebody answers on it") from error
+            raise OSError(errno.EADDRINUSE, "a process answers on it") from error
         else:
-            raise OSError(errno.EADDRINUSE, "somebody answers on it")
+            raise OSError(errno.EADDRINUSE, "a process answers on it")

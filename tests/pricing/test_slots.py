@@ -43,14 +43,14 @@ def test_an_age_is_told_where_both_slots_are_known() -> None:
 
 
 def test_the_chains_time_goes_on_from_the_newest_slot_that_was_seen() -> None:
-    clock = SlotClock(SLOT, at(0)).heard(SLOT - 500, at(10)).heard(SLOT + 30, at(10))
+    clock = SlotClock(SLOT, at(0)).advanced(SLOT - 500, at(10)).advanced(SLOT + 30, at(10))
     assert (clock.slot, clock.now(at(10)), clock.now(at(12))) == (SLOT + 30, SLOT + 30, SLOT + 35)
 
 
 def test_a_slot_far_ahead_counts_when_another_answer_goes_on_from_there() -> None:
     far = SLOT + 1_000_000
-    once = SlotClock(SLOT, at(0)).heard(far, at(1))
+    once = SlotClock(SLOT, at(0)).advanced(far, at(1))
     assert once.now(at(1)) == SLOT + 2
-    assert once.heard(far, at(60)).now(at(60)) == SLOT + 150  # the same again is no clock
-    assert once.heard(far + 150, at(61)).now(at(61)) == far + 150
-    assert once.heard(SLOT + 100, at(40)).now(at(40)) == SLOT + 100
+    assert once.advanced(far, at(60)).now(at(60)) == SLOT + 150  # the same again is no clock
+    assert once.advanced(far + 150, at(61)).now(at(61)) == far + 150
+    assert once.advanced(SLOT + 100, at(40)).now(at(40)) == SLOT + 100

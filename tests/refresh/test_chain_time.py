@@ -9,7 +9,7 @@ OLD, NEW = 1_000_000, 1_018_000
 
 def test_the_first_slot_of_a_node_is_believed_however_far_ahead_of_an_old_price() -> None:
     time = ChainTime(FakeClock())
-    time.heard(OLD)
+    time.note(OLD)
     time.read(NEW)
     assert time.slot() == NEW
     time.read(NEW + 1_000_000)
@@ -20,6 +20,6 @@ def test_a_node_that_is_behind_or_names_no_slot_changes_nothing() -> None:
     time = ChainTime(FakeClock())
     time.read(None)
     assert time.slot() is None
-    time.heard(NEW)
+    time.note(NEW)
     time.read(OLD)
     assert time.slot() == NEW

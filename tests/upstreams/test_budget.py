@@ -29,10 +29,10 @@ class Calls(Budget):
         self.clock: Final = FakeClock()
         super().__init__(requests_per_minute, self.clock, early_share=early_share)
 
-    def burst(self, *lanes: Priority) -> int:
-        """Begin calls of these lanes in turn while one may begin now; return how many did."""
+    def burst(self, *priorities: Priority) -> int:
+        """Begin calls of these priorities in turn while one may begin now; return how many did."""
         count = 0
-        while able := [priority for priority in lanes if not self.delay(priority)]:
+        while able := [priority for priority in priorities if not self.delay(priority)]:
             self.begin(able[count % len(able)])
             count += 1
         return count
