@@ -216,7 +216,8 @@ class Batch:
         except UpstreamError as error:
             self._answers.record_failure(source.name, mints, error.detached())
         except Exception as error:  # noqa: BLE001 - a bug in one source ends its part of the batch and no more
-            self._answers.record_failure(source.name, mints, self._context.upstreams[source.name].broke(error))
+            outcomes = self._context.upstreams[source.name].outcomes
+            self._answers.record_failure(source.name, mints, outcomes.broke(error))
         else:
             await self._answers.record(source, mints, answer)
 

@@ -93,7 +93,7 @@ class SupplyReader:
                 self._upstream.budget.block(FORBIDDEN_SECONDS)
             return error.detached()
         except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
-            return self._upstream.broke(error)
+            return self._upstream.outcomes.broke(error)
         answered = now(self._clock)
         self._chain_time.read(answer.slot)
         for mint, supply in answer.value.items():
@@ -110,7 +110,7 @@ class SupplyReader:
                 self._sol_not_before = self._clock.monotonic() + FORBIDDEN_SECONDS
             return error.detached()
         except Exception as error:  # noqa: BLE001 - a bug here ends the reading and not the batch
-            return self._upstream.broke(error)
+            return self._upstream.outcomes.broke(error)
         self._chain_time.read(answer.slot)
         self._remember(WRAPPED_SOL, answer.value, answer.slot, now(self._clock))
         return None

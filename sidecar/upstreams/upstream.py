@@ -1,12 +1,10 @@
-"""The only place that calls the aiohttp client.
+"""One source's API: when a call may begin, and the call.
 
-One `Upstream` is one source's API: its base URL, key, budget, circuit, limits and metrics. Every outcome
-becomes either a parsed answer or an `UpstreamError`.
+Every outcome becomes either a parsed answer or an `UpstreamError`.
 """
 
 import asyncio
 import itertools
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,27 +13,16 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from sidecar.errors import NotAskedError, Outcome, SchemaError, UpstreamError
+from sidecar.errors import NotAskedError, UpstreamError
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Parsed, Priority, T
-from sidecar.runtime.clock import Clock, Instant, now
-from sidecar.upstreams.breaker import CircuitBreaker, State
+from sidecar.runtime.clock import Clock
 from sidecar.upstreams.budget import Budget, ConcurrencyLimit
-from sidecar.upstreams.rate_headers import retry_after_seconds, window_reset_seconds
+from sidecar.upstreams.exchange import Exchange, Parse
+from sidecar.upstreams.outcomes import Outcomes
 
-LARGEST_ANSWER_BYTES: Final = 2 * 1024 * 1024
-"""Decoded. The largest that we ask for, 900 pairs of DexScreener, has 1.4 MB."""
 LONGEST_BACKGROUND_WAIT_SECONDS: Final = 11.0
 """How long background work waits for a slot: the short window, so that it waits at most for its next one."""
-
-_CHUNK_BYTES = 64 * 1024
-_USER_AGENT = "mc-sidecar"
-_LONGEST_DETAIL_CHARS = 300
-_TOO_MANY_REQUESTS = 429
-
-Parse = Callable[[bytes, Instant], Parsed[T]]
-
-log = logging.getLogger(__name__)
 
 
 class Upstream:
@@ -57,18 +44,21 @@ class Upstream:
     ) -> None:
         self.name = name
         self.budget = budget
-        self.breaker = CircuitBreaker(clock, self._circuit_changed)
-        self.last_error: str | None = None
-        """What was wrong with the newest answer, None when it was good."""
-        self.last_success_unix: float | None = None
+        self.outcomes = Outcomes(name, budget, clock, metrics)
+        self.breaker = self.outcomes.breaker
         self._base = URL(base_url, encoded=True)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=timeout_seconds)
+        self._exchange = Exchange(
+            name,
+            timeout_seconds=timeout_seconds,
+            budget=budget,
+            session=session,
+            clock=clock,
+            redact=redact,
+            credentials=credentials,
+        )
         self._slots = slots
-        self._session = session
         self._clock = clock
         self._metrics = metrics
-        self._redact = redact
-        self._credentials = credentials
 
     async def get(
         self,
@@ -100,14 +90,6 @@ class Upstream:
             return NotAskedError(self.name, "budget", delay)
         return None
 
-    def broke(self, error: Exception) -> UpstreamError:
-        """Take an unexpected exception for a failure; the first in a row is logged with its traceback."""
-        problem = f"unexpected {type(error).__name__}"
-        if self.last_error != problem:
-            log.error("upstream broke", extra={"source": self.name, "problem": problem}, exc_info=error)
-        self.last_error = problem
-        return UpstreamError(self.name, "schema", problem)
-
     def retry_in(self, priority: Priority) -> float:
         """Return the seconds until a call may begin; 0 means now."""
         return max(self.breaker.retry_in(), self.budget.delay(priority))
@@ -126,11 +108,14 @@ class Upstream:
             started = self._clock.monotonic()
             outcome: str | None = "connect"
             try:
-                parsed = await self._exchange(method, url, parse, priority, headers=headers, body=body)
+                attempts = self._counting(priority)
+                parsed = await self._exchange.ask(
+                    method, url, parse, attempts=attempts, headers=headers, body=body
+                )
                 outcome = "schema" if parsed.unreadable else "ok"
             except UpstreamError as error:
                 outcome = error.outcome
-                self._failed(error)
+                self.outcomes.failed(error)
                 raise
             except asyncio.CancelledError:
                 outcome = None
@@ -141,13 +126,9 @@ class Upstream:
                 raise
             finally:
                 if outcome is not None:
-                    self._measure(outcome, started)
-            self._succeeded(parsed.unreadable)
+                    self.outcomes.measure(outcome, started)
+            self.outcomes.succeeded(parsed.unreadable)
             return parsed
-
-    def _measure(self, outcome: str, started: float) -> None:
-        self._metrics.upstream_requests.labels(self.name, outcome).inc()
-        self._metrics.upstream_duration.labels(self.name).observe(self._clock.monotonic() - started)
 
     @asynccontextmanager
     async def _turn(self, priority: Priority) -> AsyncIterator[None]:
@@ -173,38 +154,6 @@ class Upstream:
         if retry_in := self.breaker.retry_in():
             raise NotAskedError(self.name, "circuit", retry_in)
 
-    async def _exchange(
-        self,
-        method: str,
-        url: URL,
-        parse: Parse[T],
-        priority: Priority,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None,
-    ) -> Parsed[T]:
-        sent = {"User-Agent": _USER_AGENT, "Accept": "application/json", **headers, **self._credentials()}
-        try:
-            async with self._session.request(
-                method,
-                url,
-                data=body,
-                headers=sent,
-                timeout=self._timeout,
-                allow_redirects=False,
-                middlewares=[self._counting(priority)],
-            ) as response:
-                self._check_status(response)
-                return parse(await self._read(response), now(self._clock))
-        except UpstreamError as error:
-            raise self._error(error.outcome, error.detail, error.retry_after, error.status) from error
-        except SchemaError as error:
-            raise self._error("schema", f"unexpected answer: {error}") from error
-        except TimeoutError as error:
-            raise self._error("timeout", f"no answer within {self._timeout.total:g} s") from error
-        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: a host that is no name
-            raise self._error("connect", f"{type(error).__name__}: {error}") from error
-
     def _counting(self, priority: Priority) -> aiohttp.ClientMiddlewareType:
         """Count what aiohttp sends again after a lost connection as the call that it is; a probe is sent once."""
         attempts = itertools.count()
@@ -220,55 +169,3 @@ class Upstream:
             return await send(request)
 
         return attempt
-
-    def _check_status(self, response: aiohttp.ClientResponse) -> None:
-        unix = self._clock.time()
-        if (reset := window_reset_seconds(response.headers, unix)) is not None:
-            self.budget.block(reset)
-        if response.status == _TOO_MANY_REQUESTS:
-            retry_after = retry_after_seconds(response.headers.get("Retry-After"), unix)
-            raise self._error("rate_limited", "answered 429", retry_after)
-        if response.status != 200:  # noqa: PLR2004 - the only status that carries an answer
-            outcome: Outcome = "http_5xx" if response.status >= 500 else "http_4xx"  # noqa: PLR2004 - its meaning
-            raise self._error(outcome, f"answered {response.status}", status=response.status)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            body += chunk
-            if len(body) > LARGEST_ANSWER_BYTES:
-                response.close()
-                raise self._error("too_large", f"answer larger than {LARGEST_ANSWER_BYTES} bytes")
-        return bytes(body)
-
-    def _error(
-        self, outcome: Outcome, detail: str, retry_after: float | None = None, status: int | None = None
-    ) -> UpstreamError:
-        detail = self._redact(detail)[:_LONGEST_DETAIL_CHARS]
-        return UpstreamError(self.name, outcome, detail, retry_after=retry_after, status=status)
-
-    def _failed(self, error: UpstreamError) -> None:
-        if error.outcome == "rate_limited":
-            self.budget.refused(error.retry_after)
-            self.breaker.succeeded()
-        else:
-            self.breaker.failed()
-        self._note(error.detail)
-
-    def _succeeded(self, unreadable: int) -> None:
-        self.budget.accepted()
-        self.breaker.succeeded()
-        self.last_success_unix = self._clock.time()
-        self._note(f"{unreadable} rows of an unexpected shape" if unreadable else None)
-
-    def _note(self, problem: str | None) -> None:
-        """Log the edges only: the first failure and the recovery; what lies between is in the counters."""
-        if problem is not None and self.last_error is None:
-            log.warning("upstream failing: %s", self.name, extra={"source": self.name, "problem": problem})
-        if problem is None and self.last_error is not None:
-            log.info("upstream recovered: %s", self.name, extra={"source": self.name})
-        self.last_error = problem
-
-    def _circuit_changed(self, state: State) -> None:
-        self._metrics.upstream_circuit_open.labels(self.name).set(state != "closed")
-        log.warning("circuit %s: %s", state, self.name, extra={"source": self.name, "state": state})

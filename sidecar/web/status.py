@@ -61,8 +61,8 @@ def token_row(engine: Engine, mint: Mint, tier: str) -> Row:
 def _source(upstream: Upstream) -> Row:
     return {
         "circuit": upstream.breaker.state,
-        "last_error": upstream.last_error,
-        "last_success": upstream.last_success_unix,
+        "last_error": upstream.outcomes.last_error,
+        "last_success": upstream.outcomes.last_success_unix,
         "requests_per_minute": upstream.budget.requests_per_minute,
         "budget_used_ratio": round(upstream.budget.used_ratio(), 4),
         "retry_in_seconds": round(upstream.retry_in(Priority.MISS), 3),

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
-from sidecar.upstreams.upstream import LARGEST_ANSWER_BYTES
+from sidecar.upstreams.exchange import LARGEST_ANSWER_BYTES
 from tests.faults.warm import (
     QUIET,
     assert_calm,

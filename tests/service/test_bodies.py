@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.demo import Fault
-from sidecar.upstreams.upstream import Upstream
+from sidecar.upstreams.exchange import Exchange
 from tests.running import running
 from tests.service.tokens import PRICED, plain_tokens
 
@@ -54,12 +54,12 @@ def collector_off() -> Iterator[None]:
 async def test_no_body_is_kept_by_the_error_that_came_of_it(
     fault: Fault | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Upstream._read
+    read = Exchange._read
 
-    async def counted(upstream: Upstream, response: Any) -> bytes:
-        return Body(await read(upstream, response))
+    async def counted(exchange: Exchange, response: Any) -> bytes:
+        return Body(await read(exchange, response))
 
-    monkeypatch.setattr(Upstream, "_read", counted)
+    monkeypatch.setattr(Exchange, "_read", counted)
     monkeypatch.setattr(Body, "alive", 0)
     monkeypatch.setattr(Body, "made", 0)
     async with running(QUIET) as rig:

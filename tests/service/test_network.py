@@ -53,7 +53,7 @@ async def test_a_name_that_does_not_resolve_is_a_failure_to_connect_and_passes()
         assert isinstance(cold, UpstreamUnavailableError)
         for source in PRICE_SOURCES:
             assert rig.metric("upstream_requests_total", source=source, outcome="connect") >= 3
-            assert "nowhere.invalid" in str(rig.service.engine.upstreams[source].last_error)
+            assert "nowhere.invalid" in str(rig.service.engine.upstreams[source].outcomes.last_error)
         put_back(rig, before)
         await recovers(rig)
 

@@ -12,7 +12,7 @@ from sidecar.demo import faults
 from sidecar.errors import SchemaError, UpstreamError
 from sidecar.models import Parsed, Priority
 from sidecar.runtime.clock import Instant
-from sidecar.upstreams.upstream import LARGEST_ANSWER_BYTES
+from sidecar.upstreams.exchange import LARGEST_ANSWER_BYTES
 from tests.clock import UNIX_START
 from tests.service.asking import Handler, answering, as_it_is, asking
 
@@ -118,7 +118,7 @@ async def test_each_call_that_fails_has_its_outcome_counted_once(handler: Handle
         assert caught.value.outcome == outcome
         assert asked.outcomes() == {outcome: len(asked.received)}
         assert asked.metric("request_duration_seconds_count") == 1
-        assert asked.upstream.last_error == caught.value.detail
+        assert asked.upstream.outcomes.last_error == caught.value.detail
         assert not [request for request in asked.received if "elsewhere" in request.target]
 
 
@@ -126,7 +126,8 @@ async def test_a_good_answer_is_counted_as_ok() -> None:
     async with asking(answering(body=b"[1]")) as asked:
         assert await asked.get() == b"[1]"
         assert asked.outcomes() == {"ok": 1}
-        assert (asked.upstream.last_error, asked.upstream.last_success_unix) == (None, UNIX_START)
+        outcomes = asked.upstream.outcomes
+        assert (outcomes.last_error, outcomes.last_success_unix) == (None, UNIX_START)
 
 
 async def test_an_answer_as_large_as_allowed_is_read() -> None:
@@ -153,7 +154,7 @@ async def test_an_answer_with_some_unreadable_rows_is_used_and_counted_as_schema
         parsed = await asked.upstream.get("/", {}, lambda body, _: Parsed(body, unreadable=2), Priority.MISS)
         assert parsed.value == b"[]"
         assert asked.outcomes() == {"schema": 1}
-        assert asked.upstream.last_error == "2 rows of an unexpected shape"
+        assert asked.upstream.outcomes.last_error == "2 rows of an unexpected shape"
 
 
 async def test_nobody_listening_is_a_failure_to_connect() -> None:
@@ -208,7 +209,7 @@ async def test_no_error_holds_a_key(handler: Handler, caplog: pytest.LogCaptureF
     async with asking(handler, base=base, key=KEY, timeout_seconds=0.2) as asked:
         with caplog.at_level(logging.DEBUG), pytest.raises(UpstreamError) as caught:
             await asked.get()
-        said = f"{caught.value!s} {caught.value!r} {asked.upstream.last_error} {caplog.text}"
+        said = f"{caught.value!s} {caught.value!r} {asked.upstream.outcomes.last_error} {caplog.text}"
         assert not [secret for secret in (KEY, "p4th-s3cr3t", "qu3ry-s3cr3t") if secret in said]
 
 

@@ -128,14 +128,14 @@ async def test_the_operator_s_listener_shows_no_secret(path: str) -> None:
     async with running(sidecar), aiohttp.ClientSession() as session:
         site = Site(sidecar, Rig(sidecar.service, WatchedMarket(FakeClock()), FakeClock()), session)
         jupiter = sidecar.service.engine.upstreams["jupiter"]
-        await until(lambda: jupiter.last_error)
+        await until(lambda: jupiter.outcomes.last_error)
         text = (await site.ops(path)).body.decode()
 
     assert not [secret for secret in ("secret", "seven", "eight") if secret in text]
     if path == "/status":
         assert '"base_url":"http://127.0.0.1:9/***"' in text
         assert '"api_key":"***"' in text
-        assert "127.0.0.1" in str(jupiter.last_error)
+        assert "127.0.0.1" in str(jupiter.outcomes.last_error)
 
 
 async def test_nothing_of_the_application_is_served_to_the_operator(site: Site) -> None:
