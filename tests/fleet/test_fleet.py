@@ -10,7 +10,7 @@ from sidecar.config.settings import TrackingSettings
 from sidecar.demo.tokens import address_of
 from sidecar.errors import NotPricedError
 from sidecar.fleet.keys import Keys
-from sidecar.fleet.store import NEWS_SECONDS
+from sidecar.fleet.redis_calls import NEWS_SECONDS
 from sidecar.service.service import PreCacheService
 from tests.fleet.members import LEASE_SECONDS, QUIET, cap, fleet, is_warm, metric, role, until
 from tests.service.tokens import PRICED, plain_tokens

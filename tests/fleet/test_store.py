@@ -186,7 +186,7 @@ async def test_a_redis_that_is_too_old_is_refused_in_words(store: Store, monkeyp
     async def old(_: object) -> list[bytes]:
         return [b"server", b"redis", b"version", b"6.0.16"]
 
-    monkeypatch.setattr(store, "_hello", old)
+    monkeypatch.setattr("sidecar.fleet.store._hello", old)
     with pytest.raises(StoreError, match=r"^Redis 6\.0\.16 is too old: 6\.2 or later is needed$"):
         await store.open()
 
