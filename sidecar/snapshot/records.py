@@ -11,11 +11,13 @@ import msgspec
 
 from sidecar.config.popular import PopularToken, is_symbol
 from sidecar.models import MarketCap, Mint, is_mint
+from sidecar.pricing.grading import LARGEST_CAP_USD
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.demand import SLICES, Place, Wanted
 from sidecar.runtime.clock import Instant
 from sidecar.snapshot.file import SnapshotError
 from sidecar.sources import wire
+from sidecar.sources.listing import MARKETS
 
 LONGEST_TEXT: Final = 64
 """No mint, symbol or name of a source is longer."""
@@ -138,10 +140,12 @@ def _line(text: bytes) -> Line | None:
 
 def _is_credible(cap: MarketCap, mint: Mint) -> bool:
     amounts = (cap.fdv_usd, cap.circulating_supply, cap.total_supply, cap.liquidity_usd, cap.timestamp)
-    positive = cap.price_usd > 0 and cap.market_cap_usd > 0
     return (
         cap.mint == mint
-        and positive
+        and cap.source in MARKETS
+        and cap.price_usd > 0
+        and 0 < cap.market_cap_usd <= float(LARGEST_CAP_USD)
+        and all(slot is None or slot >= 0 for slot in (cap.price_slot, cap.supply_slot))
         and all(amount is None or amount >= 0 for amount in amounts)
         and _is_consistent(cap)
     )

@@ -17,6 +17,8 @@ from aiohttp.connector import Connection
 
 MOST_RECEIVED_BYTES: Final = 3 * 1024 * 1024
 """Of one answer as it is sent: head, interim responses and chunk extensions included."""
+TOO_MUCH: Final = f"more than {MOST_RECEIVED_BYTES} bytes received"
+"""In the text of the error that such a connection ends with: aiohttp keeps no more of its cause."""
 SLICE_BYTES: Final = 16 * 1024
 """What the parser gets in one turn of the event loop."""
 
@@ -75,7 +77,7 @@ class _Bounded(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._received > MOST_RECEIVED_BYTES:
-            exc = ConnectionAbortedError(f"more than {MOST_RECEIVED_BYTES} bytes received")
+            exc = ConnectionAbortedError(TOO_MUCH)
         self._end = partial(self._handler.connection_lost, exc)
         if not self._waiting:
             self._finish()

@@ -10,6 +10,7 @@ from sidecar.errors import Outcome, SchemaError, UpstreamError
 from sidecar.models import Parsed, T
 from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.upstreams.budget import Budget
+from sidecar.upstreams.connector import TOO_MUCH
 from sidecar.upstreams.rate_headers import retry_after_seconds, window_reset_seconds
 
 LARGEST_ANSWER_BYTES: Final = 2 * 1024 * 1024
@@ -76,7 +77,8 @@ class Exchange:
         except TimeoutError as error:
             raise self._error("timeout", f"no answer within {self._timeout.total:g} s") from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: a host that is no name
-            raise self._error("connect", f"{type(error).__name__}: {error}") from error
+            outcome: Outcome = "too_large" if TOO_MUCH in str(error) else "connect"
+            raise self._error(outcome, f"{type(error).__name__}: {error}") from error
 
     def _check_status(self, response: aiohttp.ClientResponse) -> None:
         unix = self._clock.time()

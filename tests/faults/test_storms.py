@@ -47,7 +47,7 @@ async def test_a_storm_of_429_costs_few_calls_and_no_warm_token_and_passes(heade
         before = rig.clock.monotonic()
         refused = await rig.outcome(cold)
         assert isinstance(refused, OverloadedError)
-        assert rig.clock.monotonic() == before
+        assert rig.clock.monotonic() - before <= 2.0  # the deadline: a block may just have ended
         assert 1 <= (refused.retry_after or 0) <= LONGEST_RETRY_AFTER_SECONDS
         repair_all(rig)
         await run_warm(rig, LONGEST_RETRY_AFTER_SECONDS)  # as it was told; a refresh must follow

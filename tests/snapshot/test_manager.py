@@ -210,7 +210,7 @@ async def test_a_process_killed_with_9_comes_back_with_at_most_an_interval_lost(
                 assert later.log[0]["event"] == "snapshot restored"
                 assert later.log[0]["dropped"] == 0
                 found = await later.token(token)
-                assert (found["market_cap_usd"], found["timestamp"]) == (cap["market_cap_usd"], cap["timestamp"])
+                assert found["timestamp"] >= cap["timestamp"]  # of this refresh, or of a later one before the end
                 assert found["age_seconds"] > 0
                 await asyncio.sleep(0.15)
                 later.send(9)
