@@ -52,8 +52,8 @@ HOW: Final = """\
   somebody reads them (`sidecar/service/tally.py`). Metrics of the hot path are plain integers.
 * A full garbage collection with 10,000 tokens stopped the event loop for 130 ms: what is remembered of tokens
   holds no cycles and is kept out of its way, what exists at the start is frozen. Under 10 ms now.
-* 10,000 tokens are refreshed four rounds at a time and valued three to a turn of the event loop. What is left of
-  the pauses is an answer of 100 rows, parsed in one go, and the choice of who rides along among all that are
+* 10,000 tokens are refreshed four batches at a time and valued three to a turn of the event loop. What is left of
+  the pauses is an answer of 100 rows, parsed in one go, and the choice of the top-up mints among all that are
   tracked.
 * Left out: garbage collection switched off or rarer (gained 1 %), and response headers kept for each second and
   token (at most 2 % in a micro-benchmark)."""

@@ -42,7 +42,7 @@ class FakeClock:
         await future
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks and wake who is due; what they do then runs at the next await of the test."""
+        """Move both clocks and wake what is due; what it does then runs at the next await of the test."""
         self._monotonic += seconds
         self._unix += seconds
         while (wake := self.next_wake) is not None and wake <= self._monotonic:

@@ -110,7 +110,7 @@ class Rig:
         await self.settle()
         steps = itertools.count()
         while not happened():
-            assert next(steps) < MOST_STEPS, "somebody sleeps without end for no time at all"
+            assert next(steps) < MOST_STEPS, "a task sleeps without end for no time at all"
             wake = self.clock.next_wake
             if wake is None or wake > end:
                 self.clock.advance(end - self.clock.monotonic())

@@ -53,7 +53,7 @@ def _faults(found: Found) -> str:
         ["propagation, p99", _at_most(found.propagation, 0.99), "≤ 100 ms"],
         ["failed look-ups of a warm token", f"{found.failed}", "0"],
         [
-            "CPU of a follower nobody asks",
+            "CPU of a follower without requests",
             f"{found.cpu_follower:.2%} (alone {found.cpu_alone:.2%})",
             "≤ 1 % of a core",
         ],

@@ -19,7 +19,7 @@ class FleetMetrics:
 
         self.connected = gauge("connected", "1 while the fleet's Redis serves and this sidecar leads or follows.")
         self.leader = gauge("leader", "1 while this sidecar leads the fleet.")
-        self.members = gauge("members", "Sidecars in the fleet as last heard of, this one included.")
+        self.members = gauge("members", "Sidecars in the fleet as last read from Redis, this one included.")
         self.members.set(1)
         self.fallbacks = counter("fallbacks", "Misses asked for here because the leader did not answer in time.")
         self.values_received = counter("values_received", "Values taken over from the fleet.")

@@ -49,7 +49,7 @@ async def test_a_jump_during_an_outage_makes_nothing_younger_or_older(jump: floa
 
 
 @pytest.mark.parametrize("jump", [-DAY, DAY])
-async def test_a_jump_after_a_429_with_a_date_keeps_nobody_waiting_for_a_day(jump: float) -> None:
+async def test_a_jump_after_a_429_with_a_date_keeps_no_call_waiting_for_a_day(jump: float) -> None:
     date = format_datetime(datetime.fromtimestamp(UNIX_START + 100, UTC), usegmt=True)
     async with running(QUIET, prepare=stand_still) as rig:
         await rig.run_for(65)

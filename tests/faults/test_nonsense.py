@@ -52,7 +52,7 @@ MASSES: Final = {"gzip bomb": Fault(kind="gzip_bomb"), "endless": Fault(kind="en
 
 
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_nonsense_from_everybody_changes_nothing_in_memory(fault: Fault) -> None:
+async def test_nonsense_from_every_source_changes_nothing_in_memory(fault: Fault) -> None:
     async with running(QUIET, prepare=stand_still) as rig:
         await rig.run_for(65)
         before = {cap.mint: (cap.market_cap_usd, cap.timestamp) for cap in await served_from_memory(rig.service)}
@@ -68,7 +68,7 @@ async def test_nonsense_from_everybody_changes_nothing_in_memory(fault: Fault) -
 
 
 @pytest.mark.parametrize("fault", MASSES.values(), ids=MASSES.keys())
-async def test_bodies_without_end_from_everybody_cost_a_few_answers_memory(fault: Fault) -> None:
+async def test_bodies_without_end_from_every_source_cost_a_few_answers_memory(fault: Fault) -> None:
     async with running(QUIET, prepare=stand_still) as rig:
         await rig.run_for(65)
         break_all(rig, fault)

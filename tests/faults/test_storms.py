@@ -1,4 +1,4 @@
-"""429 from everybody, in every way an upstream may say for how long."""
+"""429 from every source, in every way an upstream may say for how long."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime

@@ -1,4 +1,4 @@
-"""What every fault is held to: the popular tokens that somebody prices are served from memory meanwhile."""
+"""What every fault is held to: the popular tokens that have a price are served from memory meanwhile."""
 
 from typing import Any, Final
 

@@ -30,7 +30,7 @@ async def test_a_fleet_asks_the_upstreams_as_often_as_one_member_alone() -> None
         assert sum(metric(member, "fleet_connected") for member in members) == 5.0
 
 
-async def test_a_sidecar_that_joins_is_warm_before_it_serves_and_asks_nobody() -> None:
+async def test_a_sidecar_that_joins_is_warm_before_it_serves_and_asks_no_upstream() -> None:
     async with fleet() as rig:
         await rig.formed(2)
         before = rig.market.total
@@ -90,7 +90,7 @@ async def test_two_hundred_misses_at_once_on_ten_followers_are_one_round() -> No
         assert sum(metric(member, "fleet_fallbacks_total") for member in rig.followers) == 0.0
 
 
-async def test_what_nobody_prices_is_known_to_be_so_by_every_member() -> None:
+async def test_every_member_knows_that_a_token_has_no_price() -> None:
     async with fleet() as rig:
         members = await rig.formed(2)
         mint = address_of("nobody knows this one")

@@ -64,7 +64,7 @@ async def test_who_resigns_leaves_the_lease_to_the_next_with_a_higher_number(sto
     assert (beat.lease, beat.members) == ("2:b", 1)
 
 
-async def test_a_lease_without_an_end_is_nobodys(store: Store, redis: RedisServer) -> None:
+async def test_a_lease_without_an_end_has_no_holder(store: Store, redis: RedisServer) -> None:
     await redis.command("SET", store.keys.lease, "7:somebody")
     assert (await store.beat("a", 5, 5, rank=False)).lease == "1:a"
 

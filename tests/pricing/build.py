@@ -1,4 +1,4 @@
-"""Small builders: a moment, quotes, facts and valuations with figures of our own."""
+"""Small builders: a moment, quotes, token states and valuations with figures of our own."""
 
 from collections.abc import Collection
 from decimal import Decimal

@@ -26,7 +26,7 @@ def test_the_preferred_source_vetoes_others_where_it_shows_no_price_or_a_dead_po
     assert grade(silence, dexscreener(2), gecko(2))[:2] == ("dexscreener", "low")
 
 
-def test_a_veto_stands_while_the_preferred_source_is_not_heard_for_an_hour_at_most() -> None:
+def test_a_veto_stands_until_the_preferred_source_answers_for_an_hour_at_most() -> None:
     state = valued(jupiter(2, DEAD), dexscreener(2)).state
     others = dexscreener(2, seconds=3600), gecko(2, seconds=3600)
     assert grade(*others, state=state, seconds=3600)[1] == "low"
@@ -35,7 +35,7 @@ def test_a_veto_stands_while_the_preferred_source_is_not_heard_for_an_hour_at_mo
     assert grade(jupiter(2, seconds=60), dexscreener(2, seconds=60), state=state, seconds=60)[1] == "high"
 
 
-def test_nobody_elses_silence_is_a_veto() -> None:
+def test_no_other_sources_silence_is_a_veto() -> None:
     assert grade(jupiter(2), dexscreener(2, DEAD), gecko(2))[1] == "high"
 
 
@@ -56,7 +56,7 @@ def test_a_usable_quote_that_is_a_jump_away_keeps_a_price_from_high_a_thin_one_i
     assert grade(jupiter(2), dexscreener(2), gecko(3, THIN))[1] == "high"
 
 
-def test_a_thin_quote_a_jump_away_keeps_doing_so_until_its_source_is_heard_again() -> None:
+def test_a_thin_quote_a_jump_away_keeps_doing_so_until_its_source_answers_again() -> None:
     state = valued(jupiter(0.5, THIN), dexscreener(2), gecko(2), state=last_good(2), has_value=True).state
     later = dexscreener(2, seconds=60), gecko(2, seconds=60)
     assert grade(*later, state=state, seconds=60)[1:] == ("medium", ("disagreement",))

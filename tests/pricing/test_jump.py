@@ -30,7 +30,7 @@ def test_up_or_down_by_half_is_no_jump(price: str | float) -> None:
 
 
 @pytest.mark.parametrize("price", ["3.0001", "1.3333", 400, "0.001"])
-def test_more_than_half_up_or_down_is_held_when_nobody_else_has_a_quote(price: str | float) -> None:
+def test_more_than_half_up_or_down_is_held_when_no_other_source_has_a_quote(price: str | float) -> None:
     valuation = guarded(jupiter(price), state=last_good(2))
     assert what(valuation) == HELD
     assert valuation.state.last_good == figure(2)
@@ -144,7 +144,7 @@ def test_two_sources_that_confirm_each_other_outvote_a_jump() -> None:
     ]
 
 
-def test_two_others_that_contradict_each_other_outvote_nobody() -> None:
+def test_two_others_that_contradict_each_other_outvote_no_source() -> None:
     assert what(guarded(jupiter(120), dexscreener(2), gecko("2.41"), state=last_good(2))) == HELD
 
 
@@ -160,7 +160,7 @@ def test_an_outvoted_jump_stays_outvoted_and_is_not_taken_as_its_own_confirmatio
     assert (what(second), what(alone)) == (("priced", 2.0), HELD)
 
 
-def test_a_good_quote_that_is_no_jump_needs_nobody() -> None:
+def test_a_good_quote_that_is_no_jump_needs_no_confirmation() -> None:
     assert what(guarded(jupiter(2), dexscreener(9), gecko(9), state=last_good(2))) == ("priced", 2.0)
 
 

@@ -68,8 +68,8 @@ def test_a_move_by_just_the_multiplier_does_not_tell_another_sources_unit() -> N
     state = msgspec.structs.replace(STATE, last_good=figure(2))
     valuation = valued(jupiter(10), some_dexscreener(10), state=state, has_value=True)
     assert (valuation.kind, valuation.conclusive) == ("held", False)
-    settled = cap_of(valued(jupiter(10), some_dexscreener(10), raw_gecko(50), state=state, has_value=True))
-    assert (settled.source, settled.price_usd) == ("jupiter", 10.0)
+    confirmed = cap_of(valued(jupiter(10), some_dexscreener(10), raw_gecko(50), state=state, has_value=True))
+    assert (confirmed.source, confirmed.price_usd) == ("jupiter", 10.0)
 
 
 def test_a_token_without_a_multiplier_has_one_unit() -> None:

@@ -46,7 +46,7 @@ def test_riding_along_in_a_batch_meanwhile_changes_no_pause() -> None:
     assert backoff.shortfall("jupiter", TOKEN) == "omitted"
 
 
-def test_what_a_rider_heard_meanwhile_is_what_it_falls_short_by() -> None:
+def test_the_last_answer_of_a_topped_up_mint_is_what_it_falls_short_by() -> None:
     backoff = build(FakeClock())
     backoff.note("jupiter", TOKEN, "thin")
     assert backoff.shortfall("jupiter", TOKEN) == "thin"

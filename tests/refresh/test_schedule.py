@@ -60,7 +60,7 @@ def test_jitter_only_shortens_by_five_percent_at_most(monkeypatch: pytest.Monkey
     assert (due.next_due_in(), asked) == (285.0, [(0.95, 1)])
 
 
-def test_what_is_due_so_soon_is_refreshed_along_but_wakes_nobody_early() -> None:
+def test_what_is_due_so_soon_is_refreshed_along_but_wakes_no_loop_early() -> None:
     clock = FakeClock()
     due = keeping(clock, ONE, TWO)
     due.refreshed(ONE)
@@ -151,7 +151,7 @@ def test_who_stays_tracked_keeps_its_time() -> None:
     assert due.due() == [TWO]
 
 
-def test_the_soonest_ride_along_first_and_who_is_in_the_batch_does_not() -> None:
+def test_the_soonest_due_top_up_first_and_what_is_in_the_batch_does_not() -> None:
     clock = FakeClock()
     due = keeping(clock, THREE, TWO, ONE)
     for mint in (TWO, THREE, ONE):

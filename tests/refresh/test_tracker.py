@@ -100,7 +100,7 @@ def test_a_trending_mint_that_is_requested_enough_within_the_window_becomes_a_re
     assert (T1 in tracker.mints) == moves
 
 
-# The cap and who leaves
+# The cap and which mints leave
 
 
 def test_trending_only_take_free_places_best_first() -> None:
@@ -156,7 +156,7 @@ def test_on_a_tie_the_newcomer_waits_until_it_is_asked_for_once_more() -> None:
     assert tracker.tiers()["requested"] == {R2, R3, T1}
 
 
-def test_a_mint_that_nobody_asked_for_lately_makes_room() -> None:
+def test_a_mint_that_was_not_asked_for_lately_gives_way() -> None:
     tracker = Tracking()
     tracker.ask(R1, 100)
     tracker.clock.advance(3900)
@@ -346,7 +346,7 @@ def test_a_mint_without_a_price_loses_its_place_and_starts_anew() -> None:
 # Popular elsewhere
 
 
-def test_what_is_popular_elsewhere_stays_though_nobody_asks_for_it_here() -> None:
+def test_what_is_popular_elsewhere_stays_though_it_is_not_asked_for_here() -> None:
     tracker = Tracking(max_tokens=4)
     assert tracker.keep([P3, P1])
     assert tracker.always == (P1, P2, P3)

@@ -89,7 +89,7 @@ async def test_a_hundred_tokens_are_compared_with_a_second_source_every_ten_minu
             assert {cap and cap.confidence for cap in caps} == {"high"}
 
 
-async def test_what_nobody_prices_is_asked_for_alone_less_and_less() -> None:
+async def test_what_has_no_price_is_asked_for_alone_less_and_less() -> None:
     async with running(prepare=with_empty_trending_lists) as rig:
         await rig.run_for(HOUR)
         alone = [mints for _, _, _, mints in rig.market.times if mints == (STSOL,)]

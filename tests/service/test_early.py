@@ -100,7 +100,7 @@ async def test_a_wild_token_that_is_asked_for_is_refreshed_before_its_interval()
         assert rig.metric("refresh_last_success_timestamp_seconds", loop="early") > 0
 
 
-async def test_nothing_is_refreshed_early_that_nobody_asks_for_or_that_is_calm() -> None:
+async def test_nothing_is_refreshed_early_that_is_not_asked_for_or_is_calm() -> None:
     async with running(settings(3)) as rig:
         play = await learnt(rig, {MINTS[0]: WILD, MINTS[1]: CALM})
         start = rig.clock.monotonic()

@@ -1,4 +1,4 @@
-"""What `?explain=true` shows of the sources that a round did not hear."""
+"""What `?explain=true` shows of the sources that a batch had no answer from."""
 
 import pytest
 
@@ -34,12 +34,12 @@ async def test_a_source_keeps_its_quote_when_it_fails_leaves_the_token_out_or_is
         await rig.run_for(120)
         await rig.next_refresh()
         assert rows(rig) == [("jupiter", PRICE, 0, True, None), ("dexscreener", PRICE, 0, False, OTHER)]
-        heard = rig.clock.monotonic()
+        received = rig.clock.monotonic()
 
         rig.market.faults["jupiter"] = DOWN
         rig.market.forget("dexscreener", BONK)
         await rig.next_refresh()
-        age = pytest.approx(rig.clock.monotonic() - heard)
+        age = pytest.approx(rig.clock.monotonic() - received)
         assert rows(rig) == [
             ("jupiter", PRICE, age, False, "answered 503"),
             ("dexscreener", PRICE, age, False, "left out"),
@@ -75,12 +75,12 @@ async def test_the_quote_behind_a_value_that_is_served_on_stays_the_one_taken() 
     async with running(QUIET, prepare=bonk_stands_still) as rig:
         await rig.run_for(120)
         await rig.next_refresh()
-        heard = rig.clock.monotonic()
+        received = rig.clock.monotonic()
         rig.market.faults["jupiter"] = DOWN
         rig.market.set_source_price("dexscreener", BONK, 100 * PRICE)
         rig.market.forget("geckoterminal", BONK)
         await rig.next_refresh()
-        age = pytest.approx(rig.clock.monotonic() - heard)
+        age = pytest.approx(rig.clock.monotonic() - received)
         assert rows(rig) == [
             ("jupiter", PRICE, age, True, None),
             ("dexscreener", 100 * PRICE, 0, False, "jump"),

@@ -28,7 +28,7 @@ def stand_still(market: WatchedMarket) -> None:
 
 
 def check(rig: Rig) -> None:
-    """Assert that every popular token that somebody prices is served, and right."""
+    """Assert that every popular token that has a price is served, and right."""
     for mint in PRICED:
         cap = rig.cap(mint)
         assert cap is not None, mint

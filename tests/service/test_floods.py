@@ -1,4 +1,4 @@
-"""Random valid mints in masses: bounded calls, bounded memory, and nobody else notices."""
+"""Random valid mints in masses: bounded calls, bounded memory, and no other look-up notices."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ FULL = Settings(tracking=TrackingSettings(max_tokens=len(POPULAR_MINTS) + 9, tre
 
 
 async def flood(rig: Rig, per_second: int, seconds: int) -> tuple[Counter[str], float]:
-    """Ask for mints nobody knows; return what came of it, and how old the popular tokens got meanwhile."""
+    """Ask for unknown mints; return what came of it, and how old the popular tokens got meanwhile."""
     results: Counter[str] = Counter()
 
     async def ask(mint: str) -> None:

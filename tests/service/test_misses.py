@@ -156,17 +156,17 @@ async def test_what_of_a_thousand_does_not_fit_the_deadline_is_an_error_each_and
         assert sum(rig.cap(mint) is not None for mint in late) > len(late) / 2
 
 
-async def test_what_nobody_knows_is_remembered_for_a_minute_without_any_call() -> None:
+async def test_an_unknown_mint_is_remembered_for_a_minute_without_any_call() -> None:
     async with running(QUIET) as rig:
         _, before = await cold(rig)
         mint = nobodys(1)[0]
         assert isinstance(await rig.outcome(mint), NotPricedError)
         asked = spent_after(rig, before)
         assert asked == {"jupiter": 1, "dexscreener": 1, "geckoterminal": 1, "solana_rpc": 1}
-        rounds = rig.asked_for(mint, "jupiter")
+        calls = rig.asked_for(mint, "jupiter")
         await rig.run_for(59)
         assert isinstance(await rig.outcome(mint), NotPricedError)
-        assert rig.asked_for(mint, "jupiter") == rounds
+        assert rig.asked_for(mint, "jupiter") == calls
         await rig.run_for(2)
         assert isinstance(await rig.outcome(mint), NotPricedError)
         assert [rig.asked_for(mint, source) for source in PRICE_SOURCES] == [2, 2, 2]
@@ -237,7 +237,7 @@ async def test_without_budget_a_miss_is_refused_at_once() -> None:
         assert rig.metric("lookups_total", result="rejected") == 1
 
 
-async def test_with_every_circuit_open_a_miss_is_refused_at_once_and_nobody_is_asked() -> None:
+async def test_with_every_circuit_open_a_miss_is_refused_at_once_and_no_source_is_asked() -> None:
     async with running(QUIET) as rig:
         mints, _ = await cold(rig, 4)
         for source in PRICE_SOURCES:

@@ -19,7 +19,7 @@ PRICE_SOURCES = SOURCES[:3]
 
 @pytest.fixture(autouse=True)
 def _no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let names end at once: a resolver that nobody can reach takes its time to say so, and ours is real time."""
+    """Let names end at once: a resolver that cannot be reached takes its time to say so, and ours is real time."""
     resolve: Any = socket.getaddrinfo
 
     def look_up(host: str, *more: Any, **options: Any) -> Any:

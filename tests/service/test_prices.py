@@ -119,7 +119,7 @@ async def test_a_token_that_is_thin_everywhere_lives_on_while_a_source_fails() -
 # The end of a token
 
 
-async def test_a_token_nobody_prices_any_more_is_doubted_first_and_gone_at_the_next_answer() -> None:
+async def test_a_token_without_a_price_any_more_is_doubted_first_and_gone_at_the_next_answer() -> None:
     async with running(QUIET, prepare=bonk_stands_still) as rig:
         await rig.run_for(120)
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "high")
@@ -184,7 +184,7 @@ async def test_a_bad_tick_is_never_served() -> None:
         assert rig.metric("rejected_quotes_total", source="jupiter", reason="jump") >= 1
 
 
-async def test_a_jump_nobody_else_can_confirm_is_held_for_one_refresh() -> None:
+async def test_a_jump_that_no_other_source_can_confirm_is_held_for_one_refresh() -> None:
     def prepare(market: WatchedMarket) -> None:
         bonk_stands_still(market)
         market.forget("dexscreener", BONK)
@@ -210,7 +210,7 @@ async def test_a_tracked_token_that_rides_along_gets_its_jump_confirmed_in_the_s
         assert (await rig.service.get(mint)).price_usd == pytest.approx(old * 3, rel=1e-9)
 
 
-async def test_a_tracked_jump_nobody_confirms_is_held_for_at_most_a_minute() -> None:
+async def test_a_tracked_jump_that_no_source_confirms_is_held_for_at_most_a_minute() -> None:
     async with running(QUIET) as rig:
         await rig.warm()
         mint = await tracked(rig)
@@ -265,7 +265,7 @@ async def test_without_a_second_source_the_verdict_lasts_ten_minutes() -> None:
         assert (await price_of(rig, BONK))[2] == "medium"
 
 
-async def test_what_nobody_prices_is_no_failure_of_the_refresh() -> None:
+async def test_a_token_without_a_price_is_no_failure_of_the_refresh() -> None:
     async with running(QUIET) as rig:
         await rig.run_for(130)
         assert isinstance(await rig.outcome(STSOL), NotPricedError)

@@ -122,7 +122,7 @@ async def test_who_leaves_and_is_wanted_stays_warm_without_its_series(path: Path
         assert rig.metric("cache_evictions_total", reason="delisted") == 0
 
 
-async def test_a_late_answer_for_who_left_brings_no_series_back(path: Path) -> None:
+async def test_a_late_answer_for_a_token_that_left_brings_no_series_back(path: Path) -> None:
     async with running(settings_for(path)) as rig:
         await rig.warm()
         entry = rig.service.engine.cache.get(BONK)

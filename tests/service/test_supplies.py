@@ -1,4 +1,4 @@
-"""Which supply a price is multiplied with, and who gave it."""
+"""Which supply a price is multiplied with, and which source gave it."""
 
 import itertools
 from decimal import Decimal

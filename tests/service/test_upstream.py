@@ -157,7 +157,7 @@ async def test_an_answer_with_some_unreadable_rows_is_used_and_counted_as_schema
         assert asked.upstream.outcomes.last_error == "2 rows of an unexpected shape"
 
 
-async def test_nobody_listening_is_a_failure_to_connect() -> None:
+async def test_no_listener_is_a_failure_to_connect() -> None:
     async with asking(answering()) as asked:
         asked.upstream._base = asked.upstream._base.with_port(1)
         with pytest.raises(UpstreamError) as caught:

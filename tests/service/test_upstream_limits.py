@@ -100,7 +100,7 @@ async def test_three_failures_open_the_circuit_and_a_good_probe_closes_it(
         ]
 
 
-async def test_while_the_probe_is_under_way_nobody_else_asks() -> None:
+async def test_while_the_probe_is_under_way_no_other_call_is_made() -> None:
     gate = asyncio.Event()
     gate.set()
 

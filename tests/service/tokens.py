@@ -15,7 +15,7 @@ BONK, JUP, MSOL, STSOL, WIF = (
     for symbol in ("BONK", "JUP", "mSOL", "stSOL", "WIF")
 )
 PRICED: Final = tuple(mint for mint in POPULAR_MINTS if mint != STSOL)
-"""The popular tokens that somebody prices."""
+"""The popular tokens that a source prices."""
 
 __all__ = ["BONK", "JUP", "MSOL", "POPULAR_MINTS", "PRICED", "SOL", "STSOL", "USDC", "WIF"]
 

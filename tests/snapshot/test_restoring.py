@@ -179,7 +179,7 @@ async def test_a_tracked_value_is_never_pushed_out_by_the_others(path: Path) -> 
         assert evicted == 160
 
 
-async def test_saving_does_not_change_who_is_evicted_next(path: Path) -> None:
+async def test_saving_does_not_change_which_token_is_evicted_next(path: Path) -> None:
     """The least recently used one leaves, and being saved is no use."""
     settings = settings_for(path, max_entries=100, max_tokens=98)
     async with life(settings) as one:
@@ -230,7 +230,7 @@ async def test_what_does_not_fit_the_limit_is_left_out_least_wanted_first(path: 
 
 
 async def content_of_one(path: Path) -> list[bytes]:
-    """Return the lines of a snapshot of one value with facts, and one demand."""
+    """Return the lines of a snapshot of one value with its token state, and one demand."""
     async with life(settings_for(path)) as one:
         one.hold(A)
         one.engine.token_states.put(A, known_facts(now(one.clock)))

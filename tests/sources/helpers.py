@@ -23,7 +23,7 @@ def make_mint(number: int) -> Mint:
 
 ALPHA, BETA, GAMMA = make_mint(101), make_mint(102), make_mint(103)
 JUNK = make_mint(199)
-"""A token nobody wants and everybody may mint."""
+"""A token without any demand, its mint authority still open."""
 
 
 def encode(value: object) -> bytes:

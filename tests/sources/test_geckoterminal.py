@@ -150,7 +150,7 @@ def test_a_pool_that_is_named_twice_counts_once() -> None:
     assert (quote.liquidity_usd, quote.trusted) == (Decimal(9000), True)
 
 
-def test_rows_nobody_asked_for_are_left_out() -> None:
+def test_rows_that_were_not_asked_for_are_left_out() -> None:
     parsed = parse_quotes(WANTED, encode({"data": [token(JUNK), token(ALPHA.lower())]}), RECEIVED)
     assert (parsed.value, parsed.unreadable) == ({}, 0)
 

@@ -90,7 +90,7 @@ def test_null_is_what_absent_is() -> None:
     assert parsed == parse_quotes(WANTED, encode([{"id": ALPHA}]), RECEIVED)
 
 
-def test_rows_nobody_asked_for_are_left_out() -> None:
+def test_rows_that_were_not_asked_for_are_left_out() -> None:
     rows = [row(JUNK), row(ALPHA.lower()), row(BETA, usdPrice="7")]
     parsed = parse_quotes(WANTED, encode(rows), RECEIVED)
     assert ({mint: quote.price_usd for mint, quote in parsed.value.items()}, parsed.unreadable) == (

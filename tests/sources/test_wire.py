@@ -46,7 +46,7 @@ def test_a_number_is_the_exact_decimal_of_its_text(text: bytes, exact: str) -> N
         b'"' + b"7." + b"1" * 400 + b'"',
     ],
 )
-def test_a_number_nobody_can_reckon_with_is_no_figure(text: bytes) -> None:
+def test_a_number_that_cannot_be_reckoned_with_is_no_figure(text: bytes) -> None:
     assert wire.figure(wire.decode(NUMBER, text)) is None
 
 

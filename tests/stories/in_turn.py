@@ -60,7 +60,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def price_sources(self) -> list[str]:
-        """Who gave the prices that were served."""
+        """The sources of the prices that were served."""
         return sorted({second.source for second in self.seconds})
 
 

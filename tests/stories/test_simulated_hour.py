@@ -169,6 +169,6 @@ async def test_each_source_failing_in_turn_leaves_every_popular_token_right_with
         assert {second.basis for second in segment.seconds} == {"circulating"}, name
 
 
-async def test_nobody_but_the_preferred_source_prices_while_it_is_well() -> None:
+async def test_only_the_preferred_source_prices_while_it_is_well() -> None:
     well = [segment for segment in await play_in_turn() if segment.source != "jupiter"]
     assert [segment.price_sources for segment in well] == [["jupiter"]] * 9

@@ -11,7 +11,7 @@ def with_geckoterminal_off(market: WatchedMarket) -> None:
     market.faults["geckoterminal"] = Fault(kind="status", status=503)
 
 
-async def test_a_call_to_the_last_source_for_another_token_moves_no_rider_to_it() -> None:
+async def test_a_call_to_the_last_source_for_another_token_moves_no_top_up_mint_to_it() -> None:
     settings = Settings(trending=TrendingSettings(sources=()))
     async with running(settings, prepare=with_geckoterminal_off, tokens=13) as rig:
         await rig.settle()

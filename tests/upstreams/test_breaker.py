@@ -48,7 +48,7 @@ def test_a_success_between_failures_starts_the_count_over() -> None:
     assert (circuit.state, circuit.told) == ("closed", [])
 
 
-def test_one_probe_goes_through_and_nobody_else_until_it_is_back() -> None:
+def test_one_probe_goes_through_and_no_other_call_until_it_is_back() -> None:
     circuit = Breaker()
     circuit.fail(3)
     circuit.clock.advance(10)

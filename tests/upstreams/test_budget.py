@@ -101,7 +101,7 @@ def test_whoever_asks_when_both_windows_hold(
         assert sum(begun[-1] - at <= 60 for at in begun) <= requests_per_minute
 
 
-# Lanes
+# Priorities
 
 
 @pytest.mark.parametrize("priority", BACKGROUND)
@@ -199,7 +199,7 @@ async def test_who_loses_a_slot_to_another_waits_on_but_no_longer_than_it_may() 
 # What upstreams say
 
 
-def test_after_a_429_nobody_asks_for_two_seconds_and_twice_as_long_each_time_up_to_a_minute() -> None:
+def test_after_a_429_no_call_begins_for_two_seconds_and_twice_as_long_each_time_up_to_a_minute() -> None:
     calls = Calls(600)
     pauses = []
     for _ in range(7):
@@ -386,7 +386,7 @@ async def test_background_calls_that_wait_hold_nothing_a_miss_needs() -> None:
 
 
 @pytest.mark.parametrize("max_concurrent", [1, 2, 3])
-async def test_with_few_calls_at_once_everybody_still_has_a_turn(max_concurrent: int) -> None:
+async def test_with_few_calls_at_once_every_priority_still_has_a_turn(max_concurrent: int) -> None:
     calls = Holding(max_concurrent)
     assert await calls.start("jupiter", TRACKED) == 1
     await calls.end("jupiter")

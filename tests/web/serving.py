@@ -23,7 +23,7 @@ SOL: Final = str(WRAPPED_SOL)
 JUP: Final = "JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"
 BONK: Final = "DezXAZ8z7PnrnRJjz3wXBoRgixCa6xjnB7YaB1pPB263"
 STSOL: Final = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj"
-"""Popular, and nobody prices it."""
+"""Popular, and without a price."""
 API: Final = ApiSettings(port=0)
 OPS: Final = OpsSettings(port=0, host="127.0.0.1")
 SETTINGS: Final = Settings(api=API, ops=OPS)

@@ -1,4 +1,4 @@
-"""Who gets in, who has to go, and who is cut off for being slow. A sweep is half a second."""
+"""Which connections get in, which have to go, and which are cut off for being slow. A sweep is half a second."""
 
 import asyncio
 import logging

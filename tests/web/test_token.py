@@ -195,7 +195,7 @@ async def test_explain_tells_of_a_mint_without_a_price_what_each_source_said_for
     assert {quote["distance"] for quote in explained.json["quotes"]} == {None}
 
 
-async def test_explain_tells_the_same_of_a_mint_that_nobody_has_asked_for_before() -> None:
+async def test_explain_tells_the_same_of_a_mint_that_was_never_asked_for_before() -> None:
     async with serving() as site:
         answer = await site.rig.finish(site.get(f"/mc/{UNKNOWN}?explain=true"))
     assert (answer.status, answer.json["code"], answer.json["mint"]) == (404, "not_priced", UNKNOWN)
@@ -247,7 +247,7 @@ async def test_a_mint_with_a_blank_behind_it_is_refused_and_never_asked_for(site
     assert all(len(mint) == len(mint.strip()) for mint in site.sidecar.service.engine.tracker.mints)
 
 
-async def test_a_token_that_nobody_prices_is_not_found_and_says_why(site: Site) -> None:
+async def test_a_token_that_no_source_prices_is_not_found_and_says_why(site: Site) -> None:
     for _ in range(2):
         answer = await site.get(f"/mc/{STSOL}")
         assert (answer.status, answer.json["code"], answer.json["mint"]) == (404, "not_priced", STSOL)

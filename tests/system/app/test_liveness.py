@@ -100,7 +100,7 @@ def test_a_step_may_take_longer_the_more_tokens_there_are(tokens: int, limit: fl
     assert step_limit_seconds(Settings(tracking=TrackingSettings(max_tokens=tokens))) == limit
 
 
-async def test_a_process_that_was_stopped_and_goes_on_is_alive_and_drops_nobody(tmp_path: Path) -> None:
+async def test_a_process_that_was_stopped_and_goes_on_is_alive_and_drops_no_client(tmp_path: Path) -> None:
     config = "refresh: {popular_seconds: 0.3, tracked_seconds: 0.3, trending_seconds: 0.3, stats_seconds: 0.3}\n"
     async with sidecar(tmp_path, config, grace_seconds=0.2) as running_:
         ops = int(running_.addresses["ops"][0].rsplit(":", 1)[1])

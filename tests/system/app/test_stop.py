@@ -1,4 +1,4 @@
-"""How the process ends: nobody who was let in goes without an answer."""
+"""How the process ends: no client that was let in goes without an answer."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ WARM = b"GET /mc/" + JUP + b" HTTP/1.1\r\nHost: localhost\r\n"
 
 
 async def connect(port: int) -> Client | None:
-    """Connect, or return None when nobody listens."""
+    """Connect, or return None when nothing listens."""
     try:
         return Client(*await asyncio.open_connection("127.0.0.1", port))
     except ConnectionRefusedError:
@@ -37,7 +37,7 @@ async def first_reply(port: int, client: Client, request: bytes) -> Reply | None
 
 
 async def keep_asking(port: int, counts: Counter[str]) -> None:
-    """Ask on one connection for as long as it lasts, then on the next, until nobody listens."""
+    """Ask on one connection for as long as it lasts, then on the next, until nothing listens."""
     while client := await connect(port):
         reply = await first_reply(port, client, WARM + b"\r\n")
         while reply is not None:
@@ -48,7 +48,7 @@ async def keep_asking(port: int, counts: Counter[str]) -> None:
 
 
 async def ask_once_each(port: int, counts: Counter[str]) -> None:
-    """Ask on a new connection each time, until nobody listens. The last may come too late to be let in."""
+    """Ask on a new connection each time, until nothing listens. The last may come too late to be let in."""
     while client := await connect(port):
         if reply := await first_reply(port, client, WARM + b"Connection: close\r\n\r\n"):
             counts[str(reply.status)] += 1
@@ -155,7 +155,7 @@ async def test_a_unix_socket_left_by_a_killed_process_is_replaced(tmp_path: Path
         assert await ask_unix(path) == 200
 
 
-async def test_a_unix_socket_that_somebody_answers_on_is_left_alone(tmp_path: Path) -> None:
+async def test_a_unix_socket_that_a_process_answers_on_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "mc.sock"
     async with sidecar(tmp_path, unix(path)):
         second = await launch(tmp_path, unix(path))

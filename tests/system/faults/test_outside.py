@@ -42,7 +42,7 @@ async def at_a_rate(outside: Outside, mints: list[str], per_second: float) -> li
     return await asyncio.gather(*asking)
 
 
-async def test_a_flood_of_unknown_mints_from_outside_hurts_nobody(tmp_path: Path) -> None:
+async def test_a_flood_of_unknown_mints_from_outside_hurts_no_warm_token(tmp_path: Path) -> None:
     async with market_process() as market, sidecar_on(market, tmp_path) as outside:
         before, memory = await market.calls(), outside.rss_bytes()
         flooded, warm = await asyncio.gather(
@@ -112,7 +112,9 @@ async def test_a_source_that_hangs_costs_a_cold_token_less_than_two_seconds(tmp_
                 check_refusal(reply)
 
 
-async def test_a_stop_in_the_middle_of_hits_misses_and_a_hanging_source_answers_everybody(tmp_path: Path) -> None:
+async def test_a_stop_in_the_middle_of_hits_misses_and_a_hanging_source_answers_every_client(
+    tmp_path: Path,
+) -> None:
     """Until the end of the linger. Whoever comes after it may be turned away by the kernel, with a reset too."""
     counts: Counter[int] = Counter()
     turned_away: list[float] = []
@@ -171,7 +173,7 @@ async def test_killed_at_any_moment_it_comes_back_with_what_it_had_though_every_
                 await outside.process.ended()
 
 
-async def test_a_disk_that_is_full_for_a_while_is_told_once_and_nobody_notices(tmp_path: Path) -> None:
+async def test_a_disk_that_is_full_for_a_while_is_told_once_and_no_client_notices(tmp_path: Path) -> None:
     """A limit on file sizes stands for the full disk: the kernel refuses the write in the same place."""
     path = tmp_path / "snapshot"
     snapshot = {"path": str(path), "interval_seconds": 0.1}
@@ -192,7 +194,7 @@ async def test_a_disk_that_is_full_for_a_while_is_told_once_and_nobody_notices(t
         assert not path.with_name("snapshot.tmp").exists()
 
 
-async def test_a_read_only_directory_is_told_once_and_nobody_notices(tmp_path: Path) -> None:
+async def test_a_read_only_directory_is_told_once_and_no_client_notices(tmp_path: Path) -> None:
     snapshot = {"path": "/sys/mc-sidecar-snapshot", "interval_seconds": 0.1}
     async with market_process() as market, sidecar_on(market, tmp_path, snapshot=snapshot) as outside:
         await outside.process.event("snapshot not written")

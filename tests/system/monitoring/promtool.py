@@ -78,7 +78,7 @@ def healthy() -> Series:
         **{requests(source, outcome): "0x600" for source in SOURCES for outcome in ("http_5xx", "rate_limited")},
         **{circuit(source): "0x600" for source in SOURCES},
         **{requests(source, "ok"): "0+1x600" for source in ("jupiter", "dexscreener")},
-        requests("geckoterminal", "ok"): "0x600",  # nobody asks it while the others answer
+        requests("geckoterminal", "ok"): "0x600",  # not asked while the others answer
         requests("solana_rpc", "ok"): "0+0.2x600",
     }
 

@@ -60,7 +60,7 @@ def test_an_objective_missed_by_little_is_told_by_the_slow_tier_alone(tmp_path: 
 
 
 def after_an_outage(minutes: int) -> Series:
-    """Return no price source answering for so many minutes; GeckoTerminal, whom nobody asks then, is left open."""
+    """Return no price source answering for so many minutes; GeckoTerminal, not asked then, is left open."""
     over = FOUND + minutes
     answered = f"0+1x{FOUND - 1} {FOUND}+0x{minutes} {FOUND}+1x480"
     failed = f"0x{FOUND - 1} 0+1x{minutes} {minutes}x480"
@@ -102,7 +102,7 @@ def test_sources_only_asked_for_trending_lists_do_not_hide_that_no_price_comes(t
     assert check(tmp_path, changed, expectations) == ""
 
 
-def test_a_pod_that_asks_nobody_any_more_is_not_failing_for_ever(tmp_path: Path) -> None:
+def test_a_pod_that_asks_no_source_any_more_is_not_failing_for_ever(tmp_path: Path) -> None:
     """Its circuits stay open, because no call comes to close them."""
     changed = {
         **{requests(source, "ok"): from_the_fault("0+1", f"{FOUND}+0") for source in ("jupiter", "dexscreener")},

@@ -126,7 +126,7 @@ def test_first_row_is_coloured_by_the_objective(title: str, green: float, orange
 
 
 def test_an_outage_is_red(tmp_path: Path) -> None:
-    """Nobody answers, everything is served stale: one look-up in a hundred still got a fresh value."""
+    """No source answers, everything is served stale: one look-up in a hundred still got a fresh value."""
     expected = {
         "expr": selected(QUERIES["Served fresh/A"]),
         "eval_time": f"{FOUND + 30}m",
