@@ -1,6 +1,5 @@
 """What a batch asks each source for, what the sources answered, and what that makes of each mint."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -11,16 +10,11 @@ from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import TokenState, with_chain_of
 from sidecar.pricing.valuation import value
 from sidecar.refresh.backoff import Shortfall
+from sidecar.refresh.circulating import CIRCULATING, lacks_circulating
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.aio import yielding
 from sidecar.runtime.clock import Instant, now
 from sidecar.sources.source import MarketSource
-
-CIRCULATING_SECONDS: Final = 3600.0
-"""How old a circulating supply may get before it is asked for on its own account."""
-CIRCULATING: Final = "circulating supply"
-"""What stands for the source in the back-off when that was asked for, whether it was given or not."""
-
 
 _SHORTFALLS: Final[Mapping[str, Shortfall]] = {"thin": "thin", "refused": "refused", "silent": "omitted"}
 
@@ -80,22 +74,11 @@ class Answers:
 
     def select_for_circulating(self, source: MarketSource, mints: Iterable[Mint]) -> list[Mint]:
         """Return the mints whose circulating supply is unknown or old, noting that they are asked for."""
-        lacking = [mint for mint in mints if self._lacks_circulating(mint) and not self.was_asked(source, mint)]
+        unasked = (mint for mint in mints if not self.was_asked(source, mint))
+        lacking = [mint for mint in unasked if lacks_circulating(self._context, mint)]
         for mint in lacking:
             self._context.backoff.note(CIRCULATING, mint, "omitted")
         return lacking
-
-    def _lacks_circulating(self, mint: Mint) -> bool:
-        state = self._context.token_states.get(mint)
-        known = state.circulating if state else None
-        if known and self._context.clock.monotonic() - known.received.monotonic < CIRCULATING_SECONDS:
-            return False
-        return self._context.backoff.shortfall(CIRCULATING, mint) is None
-
-    def compared_at(self, mint: Mint) -> float:
-        """Return the monotonic time of a mint's last comparison, minus infinity without one."""
-        state = self._context.token_states.get(mint)
-        return state.comparison.compared.monotonic if state and state.comparison else -math.inf
 
     def _is_paused(self, source: MarketSource, mint: Mint) -> bool:
         """Return whether not to ask for a mint alone; the source of the price being served is asked."""

@@ -28,7 +28,7 @@ SUPPLY_WAIT_SECONDS: Final = 2.0
 COMPARISON_WAIT_SECONDS: Final = 2.0
 """How long a refresh waits for a source that is only asked to compare, or for what circulates."""
 
-Tasks = list[asyncio.Task[None]]
+Tasks = list[asyncio.Task[object]]
 
 
 class _Calls:
@@ -36,11 +36,11 @@ class _Calls:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pending: dict[asyncio.Task[None], frozenset[Mint]] = {}
+        self._pending: dict[asyncio.Task[object], frozenset[Mint]] = {}
         self.expedited = asyncio.Event()
         """Set once a look-up waits for the batch."""
 
-    def begin(self, call: Coroutine[Any, Any, None], mints: Iterable[Mint]) -> asyncio.Task[None]:
+    def begin(self, call: Coroutine[Any, Any, object], mints: Iterable[Mint]) -> asyncio.Task[object]:
         task = asyncio.create_task(call)
         self._pending[task] = frozenset(mints)
         return task
@@ -145,15 +145,12 @@ class Batch:
         if due := supplies.due(mints):
             tasks.append(self._calls.begin(self._read_supplies(due), due))
         if WRAPPED_SOL in mints and supplies.sol_is_due():
-            tasks.append(self._calls.begin(self._read_sol(), [WRAPPED_SOL]))
+            tasks.append(self._calls.begin(supplies.read_sol(self._priority), [WRAPPED_SOL]))
         return tasks
 
     async def _read_supplies(self, mints: Sequence[Mint]) -> None:
         failure = await self._context.supplies.read(mints, self._priority)
         self._answers.chain_failure = failure or self._answers.chain_failure
-
-    async def _read_sol(self) -> None:
-        await self._context.supplies.read_sol(self._priority)
 
     async def _ask_sources(self, chain: Tasks) -> None:
         wanted: Sequence[Mint] = self._core
@@ -190,7 +187,7 @@ class Batch:
         """Ask a second source side by side; its free places go to the oldest comparisons (design 4.7)."""
         if self._priority is not Priority.POPULAR or len(self._sources) < 2:  # noqa: PLR2004 - the second
             return []
-        top_up = sorted(self._top_up, key=lambda mint: (self._answers.compared_at(mint), mint))
+        top_up = sorted(self._top_up, key=lambda mint: (_compared_at(self._context, mint), mint))
         return self._ask_source(self._sources[1], self._core, top_up)
 
     async def _ask_what_circulates(self) -> None:
@@ -233,3 +230,9 @@ class Batch:
                 self._publisher.publish(mint, pending=self._calls.concern(mint))
             else:
                 self._publisher.publish_top_up(mint)
+
+
+def _compared_at(context: RefreshContext, mint: Mint) -> float:
+    """Return the monotonic time of a mint's last comparison, minus infinity without one."""
+    state = context.token_states.get(mint)
+    return state.comparison.compared.monotonic if state and state.comparison else -math.inf
