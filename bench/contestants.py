@@ -1,4 +1,4 @@
-"""Who takes part, and how each is started on the server's core."""
+"""What takes part, and how each is started on the server's core."""
 
 import shutil
 import socket

@@ -49,7 +49,7 @@ HOW: Final = """\
   its request's bytes arrive, before any parser, once the same bytes around a mint have passed all checks
   (`sidecar/web/fast_path.py`). Most of what is left is the two system calls.
 * Look-ups are counted in the entry that answers them, and folded into metrics and demand twice a second or when
-  somebody reads them (`sidecar/service/tally.py`). Metrics of the hot path are plain integers.
+  they are read (`sidecar/service/tally.py`). Metrics of the hot path are plain integers.
 * A full garbage collection with 10,000 tokens stopped the event loop for 130 ms: what is remembered of tokens
   holds no cycles and is kept out of its way, what exists at the start is frozen. Under 10 ms now.
 * 10,000 tokens are refreshed four batches at a time and valued three to a turn of the event loop. What is left of

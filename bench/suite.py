@@ -1,4 +1,4 @@
-"""The order of the measurements: everybody is started and warmed, then rounds in which each has a turn."""
+"""The order of the measurements: every contestant is started and warmed, then rounds in which each has a turn."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ class Suite:
     def __init__(self, plan: Plan, folder: Path, stack: ExitStack, *, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._folder = folder
-        self._folder.chmod(0o755)  # started by root, nginx and Varnish serve as somebody else
+        self._folder.chmod(0o755)  # started by root, nginx and Varnish serve as another user
         self._stack = stack
         self._say = say
         self._port = 18_600
@@ -99,7 +99,7 @@ class Suite:
         rss["mc-sidecar, idle"] = idle.process.rss_mib()
         return self._results(missing, rss, idle_percent, refresh_percent)
 
-    # Who
+    # Contestants
 
     def _market(self, latency_ms: int) -> dict[str, str]:
         arguments = python("-m", "sidecar.demo", "--tokens", str(UNIVERSE), "--latency-ms", str(latency_ms))

@@ -1,4 +1,4 @@
-"""The simulated truth: random walks with jumps, and who asks for what. The same for every policy."""
+"""The simulated truth: random walks with jumps, and which mints are asked for. The same for every policy."""
 
 from decimal import Decimal
 from typing import Final, NamedTuple

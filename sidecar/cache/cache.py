@@ -122,7 +122,7 @@ class MarketCapCache:
         self._entries.put(entry.cap.mint, entry)
 
     def delist(self, mint: Mint) -> None:
-        """Drop the value of a token that left the popular list and that nobody else wants."""
+        """Drop the value of a token that left the popular list and is not tracked for another reason."""
         if self._entries.pop(mint) is not None:
             self._evicted("delisted")
 

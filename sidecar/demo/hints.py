@@ -8,7 +8,7 @@ _OPS_PORT: Final = "9765"
 
 
 def hints(api: str, ops: str) -> str:
-    """Return what to tell who has started the demo, from the addresses that it listens on."""
+    """Return the text shown when the demo has started, made from the addresses that it listens on."""
     for address in _EVERY_ADDRESS:
         ops = ops.replace(address, "http://127.0.0.1:")
     port = ops.rpartition(":")[2]

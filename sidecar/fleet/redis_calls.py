@@ -17,7 +17,7 @@ NEWS_SECONDS: Final = 1.0
 """How long one call waits for news."""
 
 _MISUSED: Final = ("WRONGTYPE", "not an integer")
-"""How Redis complains of what somebody else has written in a key."""
+"""How Redis complains of what another program has written in a key."""
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from sidecar.models import Mint
 
 OLDEST_VERSION: Final = (6, 2)
 MOST_CHANGES: Final = 10_000
-"""Entries of a stream. Who missed more than that takes over everything anew."""
+"""Entries of a stream. A member that missed more than that takes over everything anew."""
 MOST_WANTED: Final = 1_000
 LONGEST_RECORD_BYTES: Final = 8_192
 LONGEST_LIST_BYTES: Final = 512 * 1024
@@ -116,7 +116,7 @@ class Store:
         return [entry(*raw) for _, entries in answer or () for raw in entries]
 
     async def repair(self) -> int:
-        """Remove keys of the wrong type: somebody else has written there. Returns how many."""
+        """Remove keys of the wrong type, which another program has written. Returns how many."""
         types = self.keys.types
         removed: int = await self._redis.script(scripts.REPAIR, list(types), *types.values())
         return removed

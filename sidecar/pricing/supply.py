@@ -140,8 +140,8 @@ def _chain_total(chain: ChainSupply, state: TokenState, now: Instant) -> Effecti
     said = _said_total(state, chain, now)
     scaled = EXACT.multiply(chain.total, multiplier)
     fits_scaled, fits_raw = (said is not None and _is_same(chain, said, total) for total in (scaled, chain.total))
-    settled = _preferred_total(state.source_total, chain, now) or said
-    displayed = multiplier == ONE or settled is None or _is_scaled(chain, settled, scaled)
+    stated = _preferred_total(state.source_total, chain, now) or said
+    displayed = multiplier == ONE or stated is None or _is_scaled(chain, stated, scaled)
     total = scaled if displayed else chain.total
     return EffectiveSupply(
         total=total,
@@ -167,9 +167,9 @@ def _preferred_total(said: SourcedValue | None, chain: ChainSupply, now: Instant
     return in_unit_of(said, chain, now)
 
 
-def _is_scaled(chain: ChainSupply, settled: SourcedValue, scaled: Decimal) -> bool:
+def _is_scaled(chain: ChainSupply, stated: SourcedValue, scaled: Decimal) -> bool:
     """Return whether totals are for displayed amounts; a total that jumped decides that when it is in use."""
-    return _is_same(chain, settled, scaled) or not _is_same(chain, settled, chain.total)
+    return _is_same(chain, stated, scaled) or not _is_same(chain, stated, chain.total)
 
 
 def _is_same(chain: ChainSupply, said: SourcedValue, total: Decimal) -> bool:

@@ -155,7 +155,7 @@ def _evidence(
 
 
 def _doubting(case: Case, served: Decimal | None) -> TokenState:
-    """Return the state with what speaks against the price that is served, should its source not be heard again."""
+    """Return the state with what speaks against the price that is served, should its source not answer again."""
     return replace(case.state, doubts=(*case.doubts, *raised(case.graded, served, case.policy)))
 
 
