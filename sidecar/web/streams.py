@@ -3,19 +3,21 @@
 import asyncio
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
 import msgspec
 
+from sidecar.cache.cache import MarketCapCache
 from sidecar.errors import McSidecarError, NotPricedError, OverloadedError, UpstreamUnavailableError
 from sidecar.models import MarketCap, Mint
+from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
 from sidecar.service.lookups import MINTS_A_TURN, LookupHit
 from sidecar.service.service import PreCacheService
 from sidecar.web.bodies import batch_body, token_body
+from sidecar.web.change_log import ChangeLog
 from sidecar.web.event_stream import event
 from sidecar.web.stream import Change, Stream
 
@@ -38,12 +40,8 @@ class Streams:
         self._most = service.settings.api.max_streams
         self._open: dict[Stream, None] = {}
         self._process = secrets.token_hex(4)
-        self._number = 0
-        self._changed: OrderedDict[Mint, int] = OrderedDict()
-        """The number of each mint's last change, the oldest first; bounded as memory itself is."""
-        self._forgotten = 0
-        """Up to this number changes may be missing from it."""
-        self._sets = {name: self._members(name) for name in SETS}
+        self._log = ChangeLog()
+        self._sets = {name: _members(self._engine.tracker, name) for name in SETS}
         self._set_changed: dict[str | None, int] = dict.fromkeys(SETS, 0)
         self._told_priced: set[Mint] = set()
         """The mints that some client takes to have a price."""
@@ -85,10 +83,10 @@ class Streams:
         if found is None or found[1].encode() != stream.prefix:
             return False
         since = int(found[2])
-        if not max(self._forgotten, self._set_changed.get(stream.name, 0)) <= since <= self._number:
+        if not max(self._log.forgotten, self._set_changed.get(stream.name, 0)) <= since <= self._log.number:
             return False
-        for mint, number in self._changed.items():
-            if number > since and mint in stream.mints:
+        for mint, number in self._log.since(since):
+            if mint in stream.mints:
                 stream.tell(mint, self._change(number, mint))
         stream.wake()
         return True
@@ -98,7 +96,7 @@ class Streams:
     ) -> bytes:
         """Return the event a stream begins with. What it was told before is in it."""
         stream.forget()
-        number = self._number
+        number = self._log.number
         self._told_priced.update(found)
         return event("snapshot", await batch_body(found, errors), stream.prefix + str(number).encode())
 
@@ -107,7 +105,7 @@ class Streams:
     def _sets_changed(self) -> None:
         """Tell the followers of each set which mints have joined and which have left it."""
         for name in SETS:
-            before, now = self._sets[name], self._members(name)
+            before, now = self._sets[name], _members(self._engine.tracker, name)
             if now == before:
                 continue
             self._sets[name] = now
@@ -118,12 +116,11 @@ class Streams:
                 self._move(mint, followers, joined=True)
             for stream in followers:
                 stream.mints = now
-            self._set_changed[name] = self._number
+            self._set_changed[name] = self._log.number
 
     def _move(self, mint: Mint, followers: Sequence[Stream], *, joined: bool) -> None:
-        self._number += 1
         data = msgspec.json.encode({"mint": mint})
-        change = Change(self._number, "joined" if joined else "left", lambda: data)
+        change = Change(self._log.next_number(), "joined" if joined else "left", lambda: data)
         for stream in followers:
             stream.tell_member(mint, change, joined=joined)
         if joined and self._engine.cache.peek(mint) is not None:
@@ -134,13 +131,9 @@ class Streams:
         self._tell(mint, [stream for stream in self._open if mint in stream.mints])
 
     def _tell(self, mint: Mint, followers: Sequence[Stream]) -> None:
-        self._number += 1
-        self._changed[mint] = self._number
-        self._changed.move_to_end(mint)
-        if len(self._changed) > self._engine.settings.cache.max_entries:
-            _, self._forgotten = self._changed.popitem(last=False)
+        number = self._log.note(mint, self._engine.settings.cache.max_entries)
         if followers:
-            change = self._change(self._number, mint)
+            change = self._change(number, mint)
             for stream in followers:
                 stream.tell(mint, change)
             self._flush_soon()
@@ -148,24 +141,11 @@ class Streams:
     def _change(self, number: int, mint: Mint) -> Change:
         found = self._lookups.peek(mint)
         if found is None:
-            data = msgspec.json.encode({"mint": mint, **self._why_gone(mint)})
+            data = msgspec.json.encode({"mint": mint, **_why_gone(self._engine.cache, mint)})
             self._told_priced.discard(mint)
             return Change(number, "not_priced", lambda: data)
         self._told_priced.add(mint)
         return Change(number, "token", lambda: token_body(self._lookups.as_of_now(found.entry)))
-
-    def _why_gone(self, mint: Mint) -> dict[str, str]:
-        reason = self._engine.cache.unpriced_reason(mint)
-        if reason is not None:
-            return {"code": NotPricedError.code, "detail": reason}
-        detail = "nothing usable is in memory any more"
-        return {"code": UpstreamUnavailableError.code, "detail": detail}
-
-    def _members(self, name: str) -> frozenset[Mint]:
-        tracker = self._engine.tracker
-        if name == "tracked":
-            return tracker.mints
-        return frozenset(tracker.popular if name == "popular" else tracker.tier("trending"))
 
     # Time
 
@@ -205,3 +185,16 @@ class Streams:
         for stream in self._open:
             if stream.is_behind:
                 stream.wake()
+
+
+def _why_gone(cache: MarketCapCache, mint: Mint) -> dict[str, str]:
+    reason = cache.unpriced_reason(mint)
+    if reason is not None:
+        return {"code": NotPricedError.code, "detail": reason}
+    return {"code": UpstreamUnavailableError.code, "detail": "nothing usable is in memory any more"}
+
+
+def _members(tracker: Tracker, name: str) -> frozenset[Mint]:
+    if name == "tracked":
+        return tracker.mints
+    return frozenset(tracker.popular if name == "popular" else tracker.tier("trending"))
