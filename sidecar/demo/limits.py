@@ -1,4 +1,4 @@
-"""The upstreams' rate limits, for those who switch them on."""
+"""The upstreams' rate limits, off unless they are switched on."""
 
 import collections
 from collections.abc import Mapping

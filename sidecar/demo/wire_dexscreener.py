@@ -53,7 +53,7 @@ def _boost(chain: str, address: str) -> Row:
     if chain == "solana":
         row |= {
             "header": "https://cdn.example.com/header.png",
-            "description": "A token that somebody pays to show.",
+            "description": "A token that is paid to be shown.",
         }
     return row
 

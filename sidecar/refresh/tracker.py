@@ -85,8 +85,8 @@ class Tracker:
         """Return whether a mint is on the popular list."""
         return mint in self._popular
 
-    def is_settled(self, mint: Mint) -> bool:
-        """Return whether a request more changes nothing about where a mint stands."""
+    def is_unmoved_by_requests(self, mint: Mint) -> bool:
+        """Return whether one more request cannot change why a mint is tracked."""
         return mint in self._popular or mint in self._requested
 
     def request(self, mint: Mint, times: int = 1) -> bool:

@@ -43,7 +43,7 @@ class Tally:
         if entry.hits:
             self._fold_one(entry)
         age, mint = now - entry.received, entry.cap.mint
-        if age > self._fresh_seconds or not self._tracker.is_settled(mint):
+        if age > self._fresh_seconds or not self._tracker.is_unmoved_by_requests(mint):
             return False
         entry.counts_until = self._same_until(entry, age, now)
         entry.max_age = self.max_age(entry)

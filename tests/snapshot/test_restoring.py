@@ -306,7 +306,9 @@ async def test_a_demand_that_makes_no_sense_is_left_out(path: Path, written: byt
         assert two.age(A) == 0.0
 
 
-async def test_values_that_nobody_wrote_before_the_clocks_are_taken_to_be_of_that_moment(path: Path) -> None:
+async def test_values_received_a_moment_after_the_snapshots_clocks_are_taken_to_be_of_that_moment(
+    path: Path,
+) -> None:
     """A line made a moment after the first one may hold what came in between."""
     taken, demand, token = await content_of_one(path)
     write(path, [taken, demand, token.replace(b'"received":1000.0', b'"received":1000.4')])

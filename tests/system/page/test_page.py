@@ -178,7 +178,7 @@ async def test_a_row_opens_its_explanation_by_keyboard_too(site: Site, browser: 
     ],
     ids=["light", "dark-explained", "dark-narrow"],
 )
-async def test_it_is_for_everybody_in_the_light_and_in_the_dark(
+async def test_it_has_no_accessibility_violation_in_the_light_and_in_the_dark(
     site: Site, browser: Browser, context: dict[str, Any], view: str, ground: str
 ) -> None:
     async with looking_at(site, browser, **context) as seen:
