@@ -103,19 +103,12 @@ class Answers:
                 continue
             self.by_source[mint][source.name] = quote
             self._valuations.pop(mint, None)
-            self._context.backoff.note(source.name, mint, self._shortfall(mint, quote))
+            self._context.backoff.note(source.name, mint, _shortfall(self._context, mint, quote))
 
     def record_failure(self, source: str, mints: Iterable[Mint], error: UpstreamError) -> None:
         """Record a failure."""
         for mint in mints:
             self.failures[mint][source] = error
-
-    def _shortfall(self, mint: Mint, quote: Quote | None) -> Shortfall | None:
-        if quote is None or quote.price_usd is None:
-            return "omitted"
-        context = self._context
-        state = context.token_states.get(mint) or TokenState()
-        return _SHORTFALLS.get(grade_of(quote, state, now=now(context.clock), policy=context.policy))
 
     def errors(self, mint: Mint) -> list[UpstreamError]:
         """Return what failed for a mint, the reading of the chain last."""
@@ -169,3 +162,10 @@ class Answers:
         return self.chain_failure is None and all(
             source.name in answers for source in self._context.sources if source.gives_totals
         )
+
+
+def _shortfall(context: RefreshContext, mint: Mint, quote: Quote | None) -> Shortfall | None:
+    if quote is None or quote.price_usd is None:
+        return "omitted"
+    state = context.token_states.get(mint) or TokenState()
+    return _SHORTFALLS.get(grade_of(quote, state, now=now(context.clock), policy=context.policy))

@@ -143,15 +143,13 @@ class ResultPublisher:
         context = self._context
         context.token_states.put(mint, result.state)
         self._count_refusals(mint, result)
+        rows = explain(context, self._answers, mint, result)
         if result.kind == "unpriced":
-            rows = explain(context, self._answers, mint, result)
             context.publisher.publish_unpriced(mint, result.reason, rows)
         elif result.cap is not None and result.received is not None:
-            rows = explain(context, self._answers, mint, result)
             context.publisher.publish(Entry(result.cap, result.received.monotonic, rows))
         elif (entry := context.cache.get(mint)) is not None:
             cap = doubted(entry.cap, "low", result.doubt)
-            rows = explain(context, self._answers, mint, result)
             context.publisher.publish(Entry(cap, entry.received, rows))
         if result.kind == "held":
             context.schedule.held(mint)
