@@ -127,7 +127,7 @@ def test_tracked_mints_are_never_evicted_by_untracked_ones() -> None:
     assert all(cache.get(mint) is not None for mint in (ONE, TWO, THREE))
 
 
-def test_who_is_looked_at_stays_longest() -> None:
+def test_what_is_looked_at_stays_longest() -> None:
     cache = Cache()
     cache.hold(*OTHERS[:7])
     assert cache.get(OTHERS[0]) is not None

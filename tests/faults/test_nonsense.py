@@ -85,7 +85,7 @@ async def test_bodies_without_end_from_every_source_cost_a_few_answers_memory(fa
 
 
 @pytest.mark.parametrize("fault", [Fault(kind="hang"), Fault(kind="latency", latency_seconds=8.0)])
-async def test_who_answers_after_the_timeout_or_never_costs_no_warm_token(fault: Fault) -> None:
+async def test_a_source_that_answers_after_the_timeout_or_never_costs_no_warm_token(fault: Fault) -> None:
     async with running(impatient(0.05), prepare=stand_still) as rig:
         await rig.run_for(65)
         break_all(rig, fault)

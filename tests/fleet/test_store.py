@@ -56,7 +56,7 @@ async def test_one_member_holds_the_lease_and_the_others_hear_which(store: Store
     assert (await store.beat("b", 5, 5, rank=True)).rank == 1
 
 
-async def test_who_resigns_leaves_the_lease_to_the_next_with_a_higher_number(store: Store) -> None:
+async def test_a_leader_that_resigns_leaves_the_lease_to_the_next_with_a_higher_number(store: Store) -> None:
     await store.beat("a", 5, 5, rank=False)
     await store.beat("b", 5, 5, rank=False)
     await store.resign("a", "1:a")

@@ -248,7 +248,7 @@ async def test_waiting_for_nothing_or_for_what_is_done_takes_no_time() -> None:
     assert clock.next_wake is None
 
 
-async def test_who_stops_waiting_leaves_nothing_behind() -> None:
+async def test_a_look_up_that_stops_waiting_leaves_nothing_behind() -> None:
     clock, one = FakeClock(), future()
     waiting = asyncio.create_task(wait_within([one], 2, clock))
     await calm()

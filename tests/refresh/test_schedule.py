@@ -143,7 +143,7 @@ def test_only_tracked_mints_are_scheduled() -> None:
     assert (due.due(), due.soonest(10, []), due.next_due_in()) == ([], [], 300.0)
 
 
-def test_who_stays_tracked_keeps_its_time() -> None:
+def test_what_stays_tracked_keeps_its_time() -> None:
     clock = FakeClock()
     due = keeping(clock, ONE)
     due.refreshed(ONE)

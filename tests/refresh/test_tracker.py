@@ -204,7 +204,7 @@ def test_a_popular_list_longer_than_the_cap_is_cut() -> None:
     assert tracker.popular == tuple(make_mint(number) for number in range(5))
 
 
-def test_who_leaves_the_popular_list_stays_only_when_asked_for_often_enough() -> None:
+def test_what_leaves_the_popular_list_stays_only_when_asked_for_often_enough() -> None:
     tracker = Tracking([P1, P2, P3])
     tracker.ask(P1, 3)
     tracker.ask(P2, 2)
@@ -212,7 +212,7 @@ def test_who_leaves_the_popular_list_stays_only_when_asked_for_often_enough() ->
     assert tracker.tiers() == {"popular": {P3}, "requested": {P1}, "trending": set()}
 
 
-def test_who_joins_the_popular_list_keeps_its_requests() -> None:
+def test_what_joins_the_popular_list_keeps_its_requests() -> None:
     tracker = Tracking()
     tracker.ask(R1, 4)
     tracker.set_trending([T1])

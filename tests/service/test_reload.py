@@ -88,7 +88,7 @@ async def test_a_new_list_is_in_force_within_two_looks(path: Path, caplog: pytes
     assert (line["tokens"], line["joined"], line["left"]) == (2, 1, 1)
 
 
-async def test_who_joins_is_refreshed_at_once(path: Path) -> None:
+async def test_what_joins_is_refreshed_at_once(path: Path) -> None:
     async with running(settings_for(path)) as rig:
         await rig.warm()
         rig.clock.advance(10)
@@ -99,7 +99,7 @@ async def test_who_joins_is_refreshed_at_once(path: Path) -> None:
         assert rig.age(JUP) == 0.0
 
 
-async def test_who_leaves_and_is_not_wanted_leaves_memory_too(path: Path) -> None:
+async def test_what_leaves_and_is_not_wanted_leaves_memory_too(path: Path) -> None:
     async with running(settings_for(path)) as rig:
         await rig.warm()
         path.write_text(content({SOL: "SOL"}))
@@ -109,7 +109,7 @@ async def test_who_leaves_and_is_not_wanted_leaves_memory_too(path: Path) -> Non
         assert BONK not in rig.service.engine.tracker.mints
 
 
-async def test_who_leaves_and_is_wanted_stays_warm_without_its_series(path: Path) -> None:
+async def test_what_leaves_and_is_wanted_stays_warm_without_its_series(path: Path) -> None:
     async with running(settings_for(path, min_requests=2)) as rig:
         await rig.warm()
         for _ in range(2):
@@ -144,7 +144,7 @@ async def test_a_new_symbol_is_in_answers_and_series_at_once(path: Path) -> None
         assert rig.age(BONK) <= age
 
 
-async def test_who_joins_with_a_value_in_memory_has_its_series_before_any_call(path: Path) -> None:
+async def test_what_joins_with_a_value_in_memory_has_its_series_before_any_call(path: Path) -> None:
     async with running(settings_for(path)) as rig:
         await rig.warm()
         token = plain_tokens(rig.market, 1)[0]

@@ -140,7 +140,7 @@ async def test_requests_that_left_the_window_do_not_come_back(path: Path) -> Non
         assert not two.engine.tracker.request(A)
 
 
-async def test_who_left_the_popular_list_meanwhile_stays_by_its_requests_alone(path: Path) -> None:
+async def test_what_left_the_popular_list_meanwhile_stays_by_its_requests_alone(path: Path) -> None:
     async with life(settings_for(path, popular=(A, B))) as one:
         for mint in (A, A, A, B):
             one.engine.tracker.request(mint)

@@ -86,7 +86,7 @@ def test_no_more_than_rpm_calls_begin_in_any_minute(requests_per_minute: int) ->
     st.integers(min_value=1, max_value=40),
     st.lists(st.tuples(st.floats(min_value=0, max_value=4), st.sampled_from(list(Priority))), max_size=120),
 )
-def test_whoever_asks_when_both_windows_hold(
+def test_whichever_priority_asks_when_both_windows_hold(
     requests_per_minute: int, asked: list[tuple[float, Priority]]
 ) -> None:
     calls = Calls(requests_per_minute)
@@ -183,7 +183,7 @@ async def test_a_wait_ends_when_the_slot_is_free() -> None:
     assert waiting.result() == 0.0
 
 
-async def test_who_loses_a_slot_to_another_waits_on_but_no_longer_than_it_may() -> None:
+async def test_a_call_that_loses_a_slot_to_another_waits_on_but_no_longer_than_it_may() -> None:
     calls = Calls(6)
     calls.begin(MISS)
     waiting = asyncio.create_task(calls.wait(TRACKED, 11.0))

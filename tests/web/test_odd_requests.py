@@ -152,7 +152,7 @@ async def test_a_connection_survives_a_body_that_was_too_large() -> None:
         assert (await client.ask(GET)).body == b"small"
 
 
-async def test_who_announces_a_body_is_told_to_go_on() -> None:
+async def test_a_client_that_announces_a_body_is_told_to_go_on() -> None:
     async with listening() as listener:
         client = await listener.client()
         assert (await client.ask(POST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")).status == 100

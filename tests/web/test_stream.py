@@ -110,7 +110,7 @@ async def test_a_set_says_which_mints_join_and_leave(site: Site) -> None:
     assert snapshot["errors"] == {}
 
 
-async def test_who_comes_back_hears_what_has_changed_since_and_only_that(site: Site) -> None:
+async def test_a_client_that_comes_back_gets_what_has_changed_since_and_only_that(site: Site) -> None:
     query = f"mints={SOL},{JUP},{BONK}"
     async with following(site, query) as follower:
         await follower.next("snapshot")

@@ -107,7 +107,9 @@ async def test_a_request_under_way_is_waited_for_and_a_silent_client_is_not_for_
         assert await running.ended() == 0
 
 
-async def test_who_never_completes_a_request_holds_the_end_up_for_the_drain_alone(tmp_path: Path) -> None:
+async def test_a_client_that_never_completes_a_request_holds_the_end_up_for_the_drain_alone(
+    tmp_path: Path,
+) -> None:
     async with sidecar(tmp_path, "shutdown: {drain_seconds: 0.5}\n") as running:
         slow = await connect(running.port)
         assert slow is not None
