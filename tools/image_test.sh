@@ -94,6 +94,7 @@ fetch_wheels() {
 		print(*wanted["dependencies"], *build["requires"], sep="\n")
 		for extra in re.search(r"'\.\[(.*)\]'", open("Dockerfile").read())[1].split(","):
 		    print(*wanted["optional-dependencies"][extra], sep="\n")
+		print("async-timeout")  # redis wants it before Python 3.11.3; pip judges that by the Python it runs on
 	END
     mkdir -p "$store/wheels"
     "$python" -m pip download -qq --only-binary=:all: --implementation cp --python-version "$1" \
