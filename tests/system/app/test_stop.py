@@ -21,10 +21,10 @@ WARM = b"GET /mc/" + JUP + b" HTTP/1.1\r\nHost: localhost\r\n"
 
 
 async def connect(port: int) -> Client | None:
-    """Connect, or return None when nothing listens."""
+    """Connect, or return None when nothing listens, or stops to in this very moment (a reset)."""
     try:
         return Client(*await asyncio.open_connection("127.0.0.1", port))
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return None
 
 
