@@ -87,12 +87,14 @@ class Conversation(HttpProtocol):
         is_over = bool(new) and data.endswith(END_OF_HEAD) and not self.asks_for_upgrade
         self.at_boundary = is_over and not (self._lacks_body or self._lingers)
         self._request = data if is_whole and self.at_boundary and len(new) == 1 else None
+        end = None if was_body or not new else end_of(before + data, new)
         if self.at_boundary or self._lacks_body:
             self.head_bytes = 0
+        elif new:
+            self.head_bytes = 0 if end is None else len(before) + len(data) - end
         elif not was_body:
             self.head_bytes += len(data)
         if new and self.loses_bytes:
-            end = None if was_body else end_of(before + data, new)
             self._read_lost(data, None if end is None else end - len(before))
         elif self.head_bytes > LARGEST_HEAD_BYTES and not self._lingers:
             self._refuse_endless_head()

@@ -188,6 +188,18 @@ async def test_a_body_in_time_is_answered() -> None:
         assert (await client.ask(b"1234")).body == b"1234"
 
 
+async def test_bodies_that_come_with_their_heads_are_no_unfinished_head() -> None:
+    request = b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 4096\r\n\r\n" + b"x" * 4096
+    async with listening() as listener:
+        client = await listener.client()
+        assert [(await client.ask(request)).status for _ in range(40)] == [200] * 40
+        await listener.sweep(150)
+        [connection] = listener.connections._open
+        assert connection.is_quiet
+        await client.send(request + GET[:10])
+        assert (connection.head_bytes, (await client.reply()).status) == (10, 200)
+
+
 async def test_an_idle_connection_ends_after_75_seconds() -> None:
     async with listening() as listener:
         client = await listener.client()
