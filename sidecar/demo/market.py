@@ -1,28 +1,24 @@
-"""The simulated market: what is true of each token now, what each source says of it, and what goes wrong."""
+"""The simulated market: what each source says of the tokens now, and what goes wrong."""
 
 import collections
-import math
 import random
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from sidecar.demo.faults import Fault
 from sidecar.demo.limits import RateLimit, SlidingWindow, Verdict
-from sidecar.demo.prices import Wave, bias
+from sidecar.demo.prices import bias
 from sidecar.demo.token_factory import build_universe
 from sidecar.demo.tokens import SOURCES, Source, Token
+from sidecar.demo.truth import SLOTS_PER_SECOND, Truth
 from sidecar.models import WRAPPED_SOL, Mint
 from sidecar.runtime.clock import Clock, SystemClock
 
 _LOG_LENGTH: Final = 10_000
 _TRENDING_LENGTH: Final = 120
 _TRENDING_SECONDS: Final = 600
-_SLOTS_PER_SECOND: Final = 2.5
-_SLOT_AT_UNIX_0: Final = -4_040_000_000
 _NEVER: Final = float("inf")
 
 DemoUnit = Literal["displayed", "raw"]
@@ -38,10 +34,10 @@ class LoggedCall(NamedTuple):
     mints: tuple[str, ...]
 
 
-class Market:
-    """A few hundred tokens (at most about 10,000), the same for the same seed, whose prices move with the clock.
+class Market(Truth):
+    """The tokens as the sources see them: a few hundred (at most about 10,000), the same for the same seed.
 
-    `price` is the truth. A source differs from it by at most `spread` (a fraction; 0 makes all agree exactly),
+    A source differs from it by at most `spread` (a fraction; 0 makes all agree exactly),
     if nothing else is set. Everything may be changed while a server answers from the market. Methods that take a
     mint raise KeyError for one that the market does not have.
     """
@@ -50,9 +46,7 @@ class Market:
         self, seed: int = 1, tokens: int = 300, clock: Clock | None = None, *, spread: float = 0.003
     ) -> None:
         universe = build_universe(seed, tokens)
-        self.seed = seed
-        self.clock: Clock = SystemClock() if clock is None else clock
-        self.tokens: dict[str, Token] = dict(universe.tokens)
+        super().__init__(seed, universe.tokens, SystemClock() if clock is None else clock)
         self.calls: dict[Source, int] = dict.fromkeys(SOURCES, 0)
         self.log: collections.deque[LoggedCall] = collections.deque(maxlen=_LOG_LENGTH)
         self.faults: dict[Source, Fault | None] = dict.fromkeys(SOURCES)
@@ -73,40 +67,17 @@ class Market:
         """The RPC answers with the accounts in the wrong order."""
         self.pools_withheld = False
         """GeckoTerminal answers without the tokens' pools."""
-        self._unix_of_monotonic_0 = self.clock.time() - self.clock.monotonic()
         self._spread = spread
         self._views: dict[tuple[Source, str], dict[str, Any]] = {}
         self._forgotten: set[tuple[Source, str]] = set(universe.forgotten)
-        self._waves: dict[str, Wave] = {}
-        self._prices: dict[str, list[tuple[float, float | None]]] = {}
         self._source_prices: dict[tuple[Source, str], float] = {}
         self._trending: dict[Source, tuple[Mint, ...]] = {}
         self._windows: dict[Source, SlidingWindow] = {}
         self._dice = random.Random(seed)
 
-    @property
-    def slot(self) -> int:
-        """The chain's slot now: a wall clock that is set does not move it."""
-        return _slot_at(self._unix_of_monotonic_0 + self.clock.monotonic())
-
     def source_slot(self, source: Source, mint: str = "") -> int:
         """Return the slot of what a source says now, of a mint or of anything."""
-        return self.slot - int((self.clock.time() - self._source_time(source, mint)) * _SLOTS_PER_SECOND)
-
-    def price(self, mint: str, unix: float | None = None) -> float:
-        """Return the true price now or at a Unix time, in USD for one whole displayed token."""
-        token, at = self.tokens[mint], self.clock.time() if unix is None else unix
-        fixes = reversed(self._prices.get(token.mint, ()))
-        fixed = next((usd for since, usd in fixes if unix is None or since <= unix), None)
-        if fixed is not None:
-            return fixed
-        return token.price_usd * math.exp(token.volatility * self._wave(token).at(at))
-
-    def market_cap(self, mint: str) -> float:
-        """Return the truth in USD: price times circulating supply, or times the total where that is unknown."""
-        token = self.tokens[mint]
-        supply = token.total_supply if token.circulating_supply is None else token.circulating_supply
-        return self.price(mint) * float(supply * token.supply_multiplier(self.clock.time()))
+        return self.slot - int((self.clock.time() - self._source_time(source, mint)) * SLOTS_PER_SECOND)
 
     def source_price(self, source: Source, mint: str) -> float:
         """Return what a source thinks the price of a displayed token is, in USD."""
@@ -144,10 +115,6 @@ class Market:
         chosen = random.Random(f"{self.seed}:{source}:{window}").sample(alive, min(_TRENDING_LENGTH, len(alive)))
         return (WRAPPED_SOL, *(mint for mint in chosen if mint != WRAPPED_SOL))
 
-    def set_price(self, mint: str, usd: float | None) -> None:
-        """Fix the true price, in USD; None lets it move again."""
-        self._prices.setdefault(self._known(mint), []).append((self.clock.time(), usd))
-
     def set_source_price(self, source: Source, mint: str, usd: float | None) -> None:
         """Fix what one source says, in USD: a bad tick, an old price; None lets it follow the truth."""
         key = (source, self._known(mint))
@@ -160,35 +127,12 @@ class Market:
         """Let a source have these fields of the token wrong, and no others; none at all: let it be right again."""
         self._views[source, self._known(mint)] = changes
 
-    def set_liquidity(self, mint: str, usd: float | None) -> None:
-        """Set the main pool's liquidity in USD; None makes it a bonding curve, which tells none."""
-        self.add(msgspec.structs.replace(self.tokens[mint], liquidity_usd=usd))
-
-    def set_supply(
-        self,
-        mint: str,
-        *,
-        total: Decimal | UnsetType = UNSET,
-        circulating: Decimal | UnsetType | None = UNSET,
-    ) -> None:
-        """Set the supplies in whole tokens; circulating None: no source knows it."""
-        token = self.tokens[mint]
-        if total is not UNSET:
-            token = msgspec.structs.replace(token, total_supply=total)
-        if circulating is not UNSET:
-            token = msgspec.structs.replace(token, circulating_supply=circulating)
-        self.add(token)
-
     def set_trending(self, source: Source, mints: tuple[Mint, ...] | None) -> None:
         """Fix a source's trending list; None lets it change by itself again."""
         if mints is None:
             self._trending.pop(source, None)
         else:
             self._trending[source] = mints
-
-    def add(self, token: Token) -> None:
-        """Put a token on the market, or another one in its place."""
-        self.tokens[token.mint] = token
 
     def forget(self, source: Source, mint: str) -> None:
         """Make a source leave the mint out of its answers; the RPC answers null for its account."""
@@ -232,16 +176,3 @@ class Market:
         if source == "jupiter":
             times.append(self.last_trades.get(mint, _NEVER))
         return min(times)
-
-    def _known(self, mint: str) -> Mint:
-        return self.tokens[mint].mint
-
-    def _wave(self, token: Token) -> Wave:
-        rhythm = token.rhythm or token.mint
-        if (wave := self._waves.get(rhythm)) is None:
-            wave = self._waves[rhythm] = Wave(f"{self.seed}:{rhythm}")
-        return wave
-
-
-def _slot_at(unix: float) -> int:
-    return _SLOT_AT_UNIX_0 + int(unix * _SLOTS_PER_SECOND)

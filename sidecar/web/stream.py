@@ -1,6 +1,7 @@
 """One client that follows tokens: what it is still to be told, the newest of each token and nothing older."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -10,6 +11,7 @@ from sidecar.web.event_stream import KEEP_ALIVE
 
 AGE_PRECISION_SECONDS: Final = 0.25
 """How much older than it says a token may be when it is sent."""
+_NUMBER: Final = re.compile("[0-9]{1,18}", re.ASCII)
 
 
 class Change:
@@ -48,6 +50,12 @@ class Stream:
         self._members: dict[Mint, Change] = {}
         self._wake = asyncio.Event()
         self._ended = False
+
+    def number_of(self, event_id: str) -> int | None:
+        """Return the number of one of its events; None for an id that is not of this process and these mints."""
+        prefix = self.prefix.decode()
+        number = event_id.removeprefix(prefix)
+        return int(number) if event_id.startswith(prefix) and _NUMBER.fullmatch(number) else None
 
     def tell(self, mint: Mint, change: Change) -> None:
         """Tell it of a value, in place of an older one that it has not taken yet."""

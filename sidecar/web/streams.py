@@ -1,7 +1,6 @@
 """All clients that follow tokens. It hears of every change once and tells the streams of the mint."""
 
 import asyncio
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -27,7 +26,6 @@ GATHER_SECONDS: Final = 0.1
 """Between two writes to the same client: a hundred changes a second are ten writes, and not a hundred."""
 RETRY_AFTER_SECONDS: Final = 5.0
 SETS: Final = ("popular", "tracked", "trending")
-_IDENTITY: Final = re.compile(r"([0-9a-f]{8}-[0-9a-f]{8}-)([0-9]{1,18})", re.ASCII)
 
 
 class Streams:
@@ -79,11 +77,9 @@ class Streams:
 
     def resume(self, stream: Stream, last_id: str) -> bool:
         """Tell a stream what has changed since an event; returns False where that cannot be said any more."""
-        found = _IDENTITY.fullmatch(last_id)
-        if found is None or found[1].encode() != stream.prefix:
-            return False
-        since = int(found[2])
-        if not max(self._log.forgotten, self._set_changed.get(stream.name, 0)) <= since <= self._log.number:
+        since = stream.number_of(last_id)
+        oldest = max(self._log.forgotten, self._set_changed.get(stream.name, 0))
+        if since is None or not oldest <= since <= self._log.number:
             return False
         for mint, number in self._log.since(since):
             if mint in stream.mints:
@@ -110,17 +106,14 @@ class Streams:
                 continue
             self._sets[name] = now
             followers = [stream for stream in self._open if stream.name == name]
-            for mint in before - now:
-                self._move(mint, followers, joined=False)
-            for mint in now - before:
-                self._move(mint, followers, joined=True)
+            for mint in before ^ now:
+                self._move(mint, followers, joined=mint in now)
             for stream in followers:
                 stream.mints = now
             self._set_changed[name] = self._log.number
 
     def _move(self, mint: Mint, followers: Sequence[Stream], *, joined: bool) -> None:
-        data = msgspec.json.encode({"mint": mint})
-        change = Change(self._log.next_number(), "joined" if joined else "left", lambda: data)
+        change = _unchanging(self._log.next_number(), "joined" if joined else "left", mint=mint)
         for stream in followers:
             stream.tell_member(mint, change, joined=joined)
         if joined and self._engine.cache.peek(mint) is not None:
@@ -141,9 +134,8 @@ class Streams:
     def _change(self, number: int, mint: Mint) -> Change:
         found = self._lookups.peek(mint)
         if found is None:
-            data = msgspec.json.encode({"mint": mint, **_why_gone(self._engine.cache, mint)})
             self._told_priced.discard(mint)
-            return Change(number, "not_priced", lambda: data)
+            return _unchanging(number, "not_priced", mint=mint, **_why_gone(self._engine.cache, mint))
         self._told_priced.add(mint)
         return Change(number, "token", lambda: token_body(self._lookups.as_of_now(found.entry)))
 
@@ -185,6 +177,11 @@ class Streams:
         for stream in self._open:
             if stream.is_behind:
                 stream.wake()
+
+
+def _unchanging(number: int, name: str, **fields: str) -> Change:
+    data = msgspec.json.encode(fields)
+    return Change(number, name, lambda: data)
 
 
 def _why_gone(cache: MarketCapCache, mint: Mint) -> dict[str, str]:
