@@ -164,8 +164,8 @@ class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
     circulating_source: str | None
     timestamp: float
     """Unix time of the answer behind the price."""
-    confidence_reasons: tuple[ConfidenceReason, ...] = ()
-    """What keeps the confidence from high; empty at high."""
+    confidence_reasons: tuple[str, ...] = ()
+    """What keeps the confidence from high, each a ConfidenceReason or one of a later release; empty at high."""
     sources_agreeing: Annotated[int, Meta(ge=0, le=100)] | None = None
     """How many good quotes stood together at the last comparison, the chosen one included."""
     price_spread: Spread | None = None

@@ -5,7 +5,7 @@ from functools import partial
 from typing import get_args
 
 from sidecar.metrics.labels import Tier
-from sidecar.models import Confidence, ConfidenceReason, MarketCap, Mint
+from sidecar.models import Confidence, MarketCap, Mint
 from sidecar.service.wiring import Engine
 from sidecar.upstreams.budget import Budget
 
@@ -56,7 +56,7 @@ def _confidences(engine: Engine) -> Iterator[Confidence]:
             yield entry.cap.confidence
 
 
-def _kept_from_high(engine: Engine) -> Iterator[ConfidenceReason]:
+def _kept_from_high(engine: Engine) -> Iterator[str]:
     for mint in engine.tracker.popular:
         if (entry := engine.cache.get(mint)) is not None:
             yield from entry.cap.confidence_reasons

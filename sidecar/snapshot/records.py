@@ -5,12 +5,12 @@ A fleet's members send each other the same record of a token.
 
 from decimal import Decimal
 from math import isclose
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from sidecar.config.popular import PopularToken, is_symbol
-from sidecar.models import MarketCap, Mint, is_mint
+from sidecar.models import ConfidenceReason, MarketCap, Mint, is_mint
 from sidecar.pricing.grading import LARGEST_CAP_USD
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.demand import SLICES, Place, Wanted
@@ -22,6 +22,7 @@ from sidecar.sources.listing import MARKETS
 LONGEST_TEXT: Final = 64
 """No mint, symbol or name of a source is longer."""
 _ALWAYS_SOUND: Final = (float, int, bool, type(None), Instant)
+_REASONS: Final = frozenset(get_args(ConfidenceReason))
 PRODUCT_TOLERANCE: Final = 1e-9
 """How far a market cap may be from price times supply."""
 
@@ -145,6 +146,8 @@ def _is_credible(cap: MarketCap, mint: Mint) -> bool:
         and cap.source in MARKETS
         and cap.price_usd > 0
         and 0 < cap.market_cap_usd <= float(LARGEST_CAP_USD)
+        and (cap.sources_agreeing or 0) <= len(MARKETS)
+        and _REASONS.issuperset(cap.confidence_reasons)
         and all(slot is None or slot >= 0 for slot in (cap.price_slot, cap.supply_slot))
         and all(amount is None or amount >= 0 for amount in amounts)
         and _is_consistent(cap)

@@ -1,5 +1,6 @@
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -52,6 +53,12 @@ def test_a_record_of_a_mint_with_a_blank_is_left_out(blank: str) -> None:
         line.replace(mint.encode(), (mint + blank).encode()) for line, mint in ((LINES[1], A), (LINES[2], B))
     ]
     assert decode(LINES[0] + b"".join(spoilt)).dropped == 2
+
+
+@pytest.mark.parametrize("changes", [{"sources_agreeing": 99}, {"confidence_reasons": ("moonshine",)}])
+def test_a_record_that_says_what_no_valuation_says_is_left_out(changes: dict[str, Any]) -> None:
+    cap = msgspec.structs.replace(market_cap(A, UNIX_START), **changes)
+    assert decode(LINES[0] + encode(SavedToken(mint=A, received=1000.0, cap=cap))).dropped == 1
 
 
 def test_a_line_with_every_fact_keeps_far_below_what_is_reckoned_for_it() -> None:
