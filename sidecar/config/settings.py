@@ -144,7 +144,7 @@ class FleetSettings(Section, frozen=True, kw_only=True):
     namespace: Namespace = "mc-sidecar"
     """Begins every key; sidecars with another one are another fleet."""
     lease_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
-    """After this a leader that is gone is replaced; it renews its lease at a third."""
+    """After this a leader that is gone is replaced; it renews at a third of it, at least every 0.5 s."""
 
 
 class SnapshotSettings(Section, frozen=True, kw_only=True):

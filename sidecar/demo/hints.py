@@ -1,5 +1,6 @@
 """What to open and to try while the demo runs."""
 
+import sys
 from typing import Final
 
 _JUP: Final = "JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"
@@ -20,7 +21,7 @@ def hints(api: str, ops: str) -> str:
             f"  try  {curl}/mc/{_JUP}",
             f"       {curl}'/mc?set=tracked&limit=3'",
             f"       {curl}'/mc/stream?set=popular'",
-            f"       mc-sidecar top{'' if port == _OPS_PORT else f' --ops-port {port}'}",
+            f"       {sys.executable} -m sidecar top --once{'' if port == _OPS_PORT else f' --ops-port {port}'}",
             "",
         )
     )

@@ -1,4 +1,4 @@
-"""Comparing good quotes, and how long the verdict stands (design: what the figures mean, 7). Pure."""
+"""Comparing good quotes, and how long the verdict stands (docs/rules.md: F7). Pure."""
 
 import math
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def verdict(
 
 
 def is_dissent(chosen: GradedQuote, graded: Sequence[GradedQuote], policy: Policy) -> bool:
-    """Return whether a usable quote of the same refresh, thin ones included, is a jump away (design 4.8)."""
+    """Return whether a usable quote of the same refresh, thin ones included, is a jump away (F8)."""
     others = (entry for entry in graded if entry is not chosen and entry.is_evidence)
     return any(not within(chosen.price, entry.price, policy.jump_factor) for entry in others)
 

@@ -1,4 +1,4 @@
-"""How sure a market cap is, and what keeps it from high (design: what the figures mean, 8). Pure."""
+"""How sure a market cap is, and what keeps it from high (docs/rules.md: F8). Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What `?explain=true` shows of quotes and supplies (design: what the figures mean, 13). Pure."""
+"""What `?explain=true` shows of quotes and supplies (docs/rules.md: F13). Pure."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

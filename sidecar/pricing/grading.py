@@ -1,4 +1,4 @@
-"""Grading quotes, each on its own, and choosing among them (design: what the figures mean, 5, 6 and 11). Pure."""
+"""Grading quotes, each on its own, and choosing among them (docs/rules.md: F5, F6 and F11). Pure."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -77,7 +77,7 @@ def grade_quotes(
 
 
 def grade_quote(quote: Quote, supply: EffectiveSupply, policy: Policy, *, slot: int | None = None) -> GradedQuote:
-    """Grade one quote on its own (design 4.5); `slot`: the chain's newest, None when unknown."""
+    """Grade one quote on its own (F5); `slot`: the chain's newest, None when unknown."""
     if quote.quote_side:
         return GradedQuote(quote, "refused", "quote_side")
     price = quote.price_usd
@@ -99,7 +99,7 @@ def is_veto(entry: GradedQuote) -> bool:
 
 
 def choose(graded: Sequence[GradedQuote]) -> GradedQuote | None:
-    """Choose the quote to serve (design 4.6): the first one, or where it is thin a good one that agrees."""
+    """Choose the quote to serve (F6): the first one, or where it is thin a good one that agrees."""
     usable = [entry for entry in graded if entry.is_evidence] or [entry for entry in graded if entry.usable]
     first = next(iter(usable), None)
     if first is None or first.grade == "good":

@@ -1,4 +1,4 @@
-"""Prices that jump: which sources confirm them, which outvote them (design: what the figures mean, 9). Pure."""
+"""Prices that jump: which sources confirm them, which outvote them (docs/rules.md: F9). Pure."""
 
 from collections.abc import Sequence
 from decimal import Decimal

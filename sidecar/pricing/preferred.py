@@ -1,4 +1,4 @@
-"""What the preferred source's silence means for the others' quotes (design: what the figures mean, 5, 7 and 8)."""
+"""What the preferred source's silence means for the others' quotes (docs/rules.md: F5, F7 and F8)."""
 
 from collections.abc import Collection, Sequence
 from typing import Final

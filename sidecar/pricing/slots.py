@@ -1,4 +1,4 @@
-"""How old a price is, told in the chain's slots (design: what the figures mean, 11)."""
+"""How old a price is, told in the chain's slots (docs/rules.md: F11)."""
 
 from typing import Final
 

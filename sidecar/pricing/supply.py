@@ -1,4 +1,4 @@
-"""Which supply is in force (design: what the figures mean, 2 to 4). Pure functions."""
+"""Which supply is in force (docs/rules.md: F2 to F4). Pure functions."""
 
 from decimal import Decimal
 from typing import Final

@@ -1,4 +1,4 @@
-"""Taking over supplies from the chain and from quotes; one that jumps waits (design: what the figures mean, 4)."""
+"""Taking over supplies from the chain and from quotes; one that jumps waits (docs/rules.md: F4)."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal

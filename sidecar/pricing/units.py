@@ -1,4 +1,4 @@
-"""Prices of a token with a ScaledUiAmount, in the supply's unit (design: what the figures mean, 2). Pure."""
+"""Prices of a token with a ScaledUiAmount, in the supply's unit (docs/rules.md: F2). Pure."""
 
 from collections.abc import Sequence
 from decimal import Decimal

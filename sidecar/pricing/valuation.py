@@ -1,4 +1,4 @@
-"""Quotes and supplies in, a market cap out (design: what the figures mean). Pure functions.
+"""Quotes and supplies in, a market cap out (docs/rules.md). Pure functions.
 
 `value` is the whole of it: it takes over supplies, grades the quotes, chooses one, guards against jumps, compares
 sources and says what to serve and what to remember.
@@ -80,7 +80,7 @@ def value(
 
 
 def _with_price(case: Case, first: GradedQuote) -> Valuation:
-    """Take the first quote, or the one that outvotes it; an unconfirmed jump is held once (design 4.9)."""
+    """Take the first quote, or the one that outvotes it; an unconfirmed jump is held once (F9)."""
     jump = is_jump(first, case.fresh, case.policy)
     unconfirmed = jump or is_contradicted_cold(first, case.graded, case.fresh, case.policy)
     chosen = (majority_quote(first, case.graded) or first) if unconfirmed else first
@@ -178,7 +178,7 @@ def _held(case: Case, chosen: GradedQuote) -> Valuation:
 
 
 def _without_price(case: Case) -> Valuation:
-    """Tell apart the first answer without a price, which only casts doubt, from the second (design 4.10)."""
+    """Tell apart the first answer without a price, which only casts doubt, from the second (F10)."""
     since = case.state.unpriced_since or case.now
     certain = not case.has_value or case.now.monotonic - since.monotonic >= UNPRICED_CONFIRMED_SECONDS
     return Valuation(

@@ -1,4 +1,4 @@
-"""How much a token's price moves, learnt from its own refreshes (design: what the figures mean, 12). Pure.
+"""How much a token's price moves, learnt from its own refreshes (docs/rules.md: F12). Pure.
 
 What is learnt is σ²: the variance of the log price per second, an exponentially weighted mean of squared log
 changes. A random walk's variance grows with time, so changes over odd times can be put together, and one number

@@ -1,4 +1,4 @@
-"""What each source is known to lack or to price (design: how it refreshes, 3; what the figures mean, 10)."""
+"""What each source is known to lack or to price (docs/rules.md: R3, F10)."""
 
 from collections.abc import Iterable
 from typing import Final, Literal

@@ -184,14 +184,14 @@ class Batch:
         return not result.conclusive or (lacks_comparison and bool(self._answers.failures[mint]))
 
     def _ask_to_compare(self) -> Tasks:
-        """Ask a second source side by side; its free places go to the oldest comparisons (design 4.7)."""
+        """Ask a second source side by side; its free places go to the oldest comparisons (F7)."""
         if self._priority is not Priority.POPULAR or len(self._sources) < 2:  # noqa: PLR2004 - the second
             return []
         top_up = sorted(self._top_up, key=lambda mint: (_compared_at(self._context, mint), mint))
         return self._ask_source(self._sources[1], self._core, top_up)
 
     async def _ask_what_circulates(self) -> None:
-        """Ask the source of circulating supplies where the order of prices does not get to it (design 4.4)."""
+        """Ask the source of circulating supplies where the order of prices does not get to it (F4)."""
         source = next((source for source in self._sources if source.name == PREFERRED), None)
         if source is None or self._priority is Priority.MISS:
             return

@@ -1,4 +1,4 @@
-"""When a circulating supply is asked for on its own account (design 4.4)."""
+"""When a circulating supply is asked for on its own account (F4)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Refreshing before the interval is over what may be further off than wanted (design: how it refreshes, 8).
+"""Refreshing before the interval is over what may be further off than wanted (docs/rules.md: R8).
 
 What comes first is what applications would be served the largest errors of: requests times uncertainty, the
 measure by which Azar et al. (PNAS 2018) and Kolobov et al. (NeurIPS 2019) crawl. Unlike theirs, a call brings a

@@ -134,7 +134,7 @@ class ResultPublisher:
         return entry is not None and newest is not None and entry.received > newest
 
     def _all_answered(self, mint: Mint, result: Valuation) -> bool:
-        """Return whether every source that should know has answered: then no price is an answer (design 4.10)."""
+        """Return whether every source that should know has answered: then no price is an answer (F10)."""
         if result.lacks_supply:
             return self._context.supplies.has_answered(mint) and self._answers.all_totals_known(mint)
         return self._answers.all_answered(mint)

@@ -123,7 +123,7 @@ class Schedule:
         self._set(mint, min(DOUBT_SECONDS, self._interval_seconds) * (1 - JITTER))
 
     def doubted(self, mint: Mint) -> None:
-        """Look again in a minute at a token that no source prices any more (design 4.10)."""
+        """Look again in a minute at a token that no source prices any more (F10)."""
         self._set(mint, min(DOUBT_SECONDS, self._interval_seconds))
 
     def hasten(self, mint: Mint) -> None:

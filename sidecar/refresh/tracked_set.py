@@ -1,4 +1,4 @@
-"""The mints that are kept warm, in three tiers, together never more than a bound (design: how it refreshes, 1)."""
+"""The mints that are kept warm, in three tiers, together never more than a bound (docs/rules.md: R1)."""
 
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest

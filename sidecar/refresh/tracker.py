@@ -1,4 +1,4 @@
-"""How much each mint is wanted, which decides what is tracked (design: how it refreshes, 1)."""
+"""How much each mint is wanted, which decides what is tracked (docs/rules.md: R1)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args

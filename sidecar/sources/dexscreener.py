@@ -155,7 +155,7 @@ def _base_side(wanted: Collection[Mint], received: Instant, pair: _Pair) -> Iter
 
 
 def _counted_liquidity(pair: _Pair) -> Decimal | None:
-    """Return twice what the quote side is worth, or less where the pair says less (design 4.5).
+    """Return twice what the quote side is worth, or less where the pair says less (F5).
 
     The base side is priced by the pool itself: whoever makes a token can put any number of it there.
     """

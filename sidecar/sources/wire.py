@@ -111,7 +111,7 @@ def read_rows(raws: Sequence[Raw], row: Decoder[R], read: Callable[[R], T | None
 def expecting(expected: Collection[Mint], parse: Quotes) -> Quotes:
     """Return a parser which also raises SchemaError where most of the `expected` mints have no price.
 
-    A source that leaves out what it priced a minute ago has failed; a few tokens may end (design 4.10).
+    A source that leaves out what it priced a minute ago has failed; a few tokens may end (F10).
     """
 
     def checked(body: bytes, received: Instant) -> Parsed[dict[Mint, Quote]]:

@@ -1,4 +1,4 @@
-"""What `?explain=true` adds: every quote, every supply, and what was made of each (design: 4.13)."""
+"""What `?explain=true` adds: every quote, every supply, and what was made of each (F13)."""
 
 from collections.abc import Iterable
 from typing import Any

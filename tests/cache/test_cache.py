@@ -1,4 +1,4 @@
-"""What is held in memory, how long, and which tokens can push out which (design, how it refreshes, 7)."""
+"""What is held in memory, how long, and which tokens can push out which (docs/rules.md: R7)."""
 
 import math
 from typing import Final

@@ -1,4 +1,4 @@
-"""The collectors: names, labels and buckets are a contract (design, 3.5)."""
+"""The collectors: names, labels and buckets are a contract (docs/metrics.md)."""
 
 import math
 from typing import Any, Final, get_args

@@ -1,4 +1,4 @@
-"""Two sources side by side (design, what the figures mean, 7)."""
+"""Two sources side by side (docs/rules.md: F7)."""
 
 from typing import Final
 

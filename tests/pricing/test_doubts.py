@@ -1,4 +1,4 @@
-"""What sources say against others' quotes (design, what the figures mean, 5, 7 and 8)."""
+"""What sources say against others' quotes (docs/rules.md: F5, F7 and F8)."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""A price that moves too fast to be believed at once (design, what the figures mean, 9)."""
+"""A price that moves too fast to be believed at once (docs/rules.md: F9)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How old a price is (design, what the figures mean, 11)."""
+"""How old a price is (docs/rules.md: F11)."""
 
 import msgspec
 import pytest

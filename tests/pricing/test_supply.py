@@ -1,4 +1,4 @@
-"""Which supply a price is multiplied with (design, what the figures mean, 1 to 4)."""
+"""Which supply a price is multiplied with (docs/rules.md: F1 to F4)."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Supplies that jump wait to be read again (design, what the figures mean, 2 and 4)."""
+"""Supplies that jump wait to be read again (docs/rules.md: F2 and F4)."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Prices of tokens whose displayed amounts are scaled (design, what the figures mean, 2)."""
+"""Prices of tokens whose displayed amounts are scaled (docs/rules.md: F2)."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""What a quote is worth, which one is taken, how sure we are (design, what the figures mean, 5, 6, 8, 10)."""
+"""What a quote is worth, which one is taken, how sure we are (docs/rules.md: F5, F6, F8 and F10)."""
 
 import math
 from decimal import Decimal

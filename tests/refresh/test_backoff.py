@@ -1,4 +1,4 @@
-"""Not asking for a mint alone that a source does not know (design, how it refreshes, 3)."""
+"""Not asking for a mint alone that a source does not know (docs/rules.md: R3)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The chain's newest slot, from prices and from nodes (design, what the figures mean, 11)."""
+"""The chain's newest slot, from prices and from nodes (docs/rules.md: F11)."""
 
 from sidecar.refresh.chain_time import ChainTime
 from tests.clock import FakeClock

@@ -1,4 +1,4 @@
-"""When a tracked token is due (design, how it refreshes, 2 and 4)."""
+"""When a tracked token is due (docs/rules.md: R2 and R4)."""
 
 import math
 import random

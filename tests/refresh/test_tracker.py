@@ -1,4 +1,4 @@
-"""Which mints are kept warm (design, how it refreshes, 1)."""
+"""Which mints are kept warm (docs/rules.md: R1)."""
 
 import random
 from collections.abc import Iterable, Sequence

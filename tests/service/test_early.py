@@ -1,4 +1,4 @@
-"""Refreshing early what is asked for and may be off by more than wanted (design: how it refreshes, 8)."""
+"""Refreshing early what is asked for and may be off by more than wanted (docs/rules.md: R8)."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The gauges that are read when they are scraped (design, 3.5)."""
+"""The gauges that are read when they are scraped (docs/metrics.md)."""
 
 from pathlib import Path
 from typing import Final, get_args

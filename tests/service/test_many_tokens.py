@@ -1,4 +1,4 @@
-"""More tokens than fit a few calls: the schedule spreads what the budget can carry (design 5.4)."""
+"""More tokens than fit a few calls: the schedule spreads what the budget can carry (R4)."""
 
 import msgspec
 

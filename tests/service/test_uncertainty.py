@@ -1,4 +1,4 @@
-"""What is said of how far a served figure may be off (design: what the figures mean, 12)."""
+"""What is said of how far a served figure may be off (docs/rules.md: F12)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Figures withstand attack (design, what the figures mean): what must not be served at high, and what is."""
+"""Figures withstand attack (docs/rules.md): what must not be served at high, and what is."""
 
 import pytest
 

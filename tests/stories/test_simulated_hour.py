@@ -1,4 +1,4 @@
-"""What docs/simulated-hour.md claims (design, what the figures mean)."""
+"""What docs/simulated-hour.md claims (docs/rules.md)."""
 
 import pytest
 

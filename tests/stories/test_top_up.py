@@ -1,4 +1,4 @@
-"""Tokens that ride along in a call sent for another one (design, how it refreshes, 2 and 3)."""
+"""Tokens that ride along in a call sent for another one (docs/rules.md: R2 and R3)."""
 
 from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.demo import Fault

@@ -1,4 +1,4 @@
-"""How often and how much at once an upstream is asked (design, how it refreshes, 5)."""
+"""How often and how much at once an upstream is asked (docs/rules.md: R5)."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""What upstreams say about their limits (429 in issue «It keeps serving», design, how it refreshes, 5)."""
+"""What upstreams say about their limits (docs/rules.md: R5)."""
 
 import math
 
