@@ -1,6 +1,6 @@
 """Looking a token up: in memory, else from the upstreams within the deadline. Every look-up is counted here."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -78,17 +78,20 @@ class Lookups:
         self._deadline_seconds = engine.settings.api.deadline_seconds
         self._tracked_changed = tracked_changed
 
+    def now(self) -> float:
+        """Return the monotonic time that ages are counted to."""
+        return self._clock.monotonic()
+
     def find(self, mint: str) -> LookupHit | None:
         """Look into memory alone, and count the look-up if that suffices. A stale token is refreshed behind."""
         now = self._clock.monotonic()
         return self.find_tracked(Mint(mint), now) or self._find_any(Mint(mint), now)
 
-    def find_all_tracked(self, mints: Sequence[Mint]) -> tuple[list[LookupHit], list[Mint]]:
-        """Return what `find_tracked` finds now, and the mints that `find_many` has to look closer at."""
-        now = self._clock.monotonic()
-        found = [self.find_tracked(mint, now) for mint in mints]
-        others = [mint for mint, one in zip(mints, found, strict=True) if one is None]
-        return [one for one in found if one is not None], others
+    def tracked(self, mints: Iterable[str], now: float) -> list[Entry | None]:
+        """Return for each mint what `find_tracked` would find; `tally.count` is left to the caller."""
+        is_open = self.tally.open
+        entries = map(self._tracked.get, map(Mint, mints))
+        return [one if one and (now < one.counts_until or is_open(one, now)) else None for one in entries]
 
     def find_tracked(self, mint: Mint, now: float) -> LookupHit | None:
         """Look up a tracked token that is fresh; None when `find` has to look closer."""

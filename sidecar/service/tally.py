@@ -1,7 +1,8 @@
 """Counting look-ups where it costs least: in the entry that answers them, folded into the metrics later."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import sqrt
 from typing import Final
 
 from sidecar.cache.cache import Entry
@@ -49,6 +50,15 @@ class Tally:
         entry.max_age = self.max_age(entry)
         self._counting.append(entry)
         return True
+
+    def count(self, entries: Iterable[Entry], now: float) -> None:
+        """Count a look-up of each of some entries that count on their own."""
+        for entry in entries:
+            age = now - entry.received
+            entry.hits += 1
+            entry.ages += age
+            if (variance := entry.variance) is not None:
+                entry.uncertainties += sqrt(entry.fresh_squared + variance * age)
 
     def max_age(self, entry: Entry) -> int:
         """Return for how many whole seconds of its life a client may keep a token: until it is refreshed."""

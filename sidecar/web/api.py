@@ -13,7 +13,7 @@ from sidecar.service.service import PreCacheService
 from sidecar.web.batch_limit import BatchLimit
 from sidecar.web.bodies import look_up_batch, token_body
 from sidecar.web.explaining import explanation, unpriced_explanation
-from sidecar.web.limits import LARGEST_BODY_BYTES
+from sidecar.web.limits import LARGEST_BODY_BYTES, MOST_MINTS_IN_QUERY
 from sidecar.web.middleware import check_size, declare_routes, error_middleware
 from sidecar.web.openapi import document
 from sidecar.web.origin_check import OriginCheck
@@ -23,7 +23,6 @@ from sidecar.web.responses import SERVICE, json_bytes, json_value
 from sidecar.web.stream_route import LOOKUPS, STREAMS, get_stream
 from sidecar.web.streams import Streams
 
-MOST_MINTS_IN_QUERY: Final = 100
 MOST_MINTS_IN_BODY: Final = 1000
 LARGEST_LIMIT: Final = 1000
 MOST_REQUESTED: Final = 10

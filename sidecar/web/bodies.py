@@ -1,13 +1,13 @@
 """The bodies of answers that hold tokens: prepared when a value is published, finished when it is served."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
+from sidecar.cache.cache import Entry
 from sidecar.errors import McSidecarError
-from sidecar.models import Mint
 from sidecar.runtime.aio import yielding
 from sidecar.service.lookups import MINTS_A_TURN, LookupHit, Lookups
 
@@ -19,6 +19,7 @@ _ENDS: Final = {
     for cached in (False, True)
 }
 """What a body ends with."""
+_BATCH: Final = b'{"tokens":{%b},"errors":{}}'
 
 
 def token_body(found: LookupHit) -> bytes:
@@ -36,25 +37,55 @@ def token_body(found: LookupHit) -> bytes:
 
 async def look_up_batch(lookups: Lookups, mints: Iterable[str]) -> bytes:
     """Look up several tokens, each once, and write out each one's body or error."""
-    each: list[Any] = list(dict.fromkeys(mints))
+    each = list(dict.fromkeys(mints))
     tokens: list[bytes] = []
-    others: list[Mint] = []
+    others: list[str] = []
     for start in range(0, len(each), MINTS_A_TURN):
         if start:
             await asyncio.sleep(0)
-        found, missing = lookups.find_all_tracked(each[start : start + MINTS_A_TURN])
-        tokens += [_member(one) for one in found]
-        others += missing
+        now, some = lookups.now(), each[start : start + MINTS_A_TURN]
+        entries = lookups.tracked(some, now)
+        if None in entries:
+            others += [mint for mint, entry in zip(some, entries, strict=True) if entry is None]
+        if found := [entry for entry in entries if entry is not None]:
+            lookups.tally.count(found, now)
+            tokens.append(_members(found, now))
     if not others:
-        return b'{"tokens":{%b},"errors":{}}' % b",".join(tokens)
+        return _BATCH % b",".join(tokens)
     looked_up, errors = await lookups.find_many(others)
     tokens += [_member(one) async for one in yielding(looked_up.values(), MINTS_A_TURN)]
     return await _batch(tokens, errors)
 
 
+def tracked_batch_body(lookups: Lookups, mints: Sequence[str], now: float) -> bytes | None:
+    """Look up several tracked tokens, each once; None, and nothing is counted, when another one is among them."""
+    entries = lookups.tracked(dict.fromkeys(mints), now)
+    found = [entry for entry in entries if entry is not None]
+    if len(found) < len(entries):
+        return None
+    lookups.tally.count(found, now)
+    return _BATCH % _members(found, now)
+
+
 async def batch_body(found: Mapping[K, LookupHit], errors: Mapping[str, McSidecarError]) -> bytes:
     """Write out each mint's token or error."""
     return await _batch([_member(one) async for one in yielding(found.values(), MINTS_A_TURN)], errors)
+
+
+def _members(entries: Sequence[Entry], now: float) -> bytes:
+    """Write out each tracked token's body; those that were refreshed together have their age in common."""
+    ends: dict[float, bytes] = {}
+    parts: list[bytes] = []
+    for entry in entries:
+        age = now - entry.received
+        end = ends.get(age)
+        if end is None:
+            end = ends[age] = b'"age_seconds":%.3f%b,' % (age, _ENDS[False, True])
+        parts += (b'"%b":' % entry.cap.mint.encode(), entry.body)
+        if (uncertainty := entry.uncertainty(age)) is not None:
+            parts.append(b'"uncertainty":%.8f,' % uncertainty)
+        parts.append(end)
+    return b"".join(parts)[:-1]
 
 
 def _member(found: LookupHit) -> bytes:

@@ -1,4 +1,4 @@
-"""The shortest way to an answer: a tracked token is served where the bytes of a request arrive."""
+"""The shortest way to an answer: tracked tokens are served where the bytes of a request arrive."""
 
 import re
 from email.utils import formatdate
@@ -9,14 +9,18 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from sidecar.models import Mint
 from sidecar.service.service import PreCacheService
-from sidecar.web.bodies import token_body
+from sidecar.web.bodies import token_body, tracked_batch_body
+from sidecar.web.limits import MOST_MINTS_IN_QUERY
 
 _PREFIX: Final = b"GET /mc/"
-_MINT: Final = re.compile(rb"[1-9A-HJ-NP-Za-km-z]{32,44}")
+_BATCH_PREFIX: Final = b"GET /mc?mints="
+_PLAIN: Final = re.compile(rb"GET /mc(?:/|\?mints=)[1-9A-HJ-NP-Za-km-z,]{32,4500}")
+"""A request line up to its version, of one mint or of several."""
 _VERSION: Final = b" HTTP/1.1\r\n"
 _MOST_HEADS: Final = 64
 _LARGEST_HEAD_BYTES: Final = 4096
 _TEMPLATE: Final = "/mc/{mint}"
+_BATCH_TEMPLATE: Final = "/mc"
 _OK: Final = 200
 _SHORT_SECONDS: Final = 0.0001
 """The first bucket of the durations: what takes longer is counted by itself."""
@@ -25,12 +29,16 @@ _ANSWER: Final = (
     b"Cache-Status: mc-sidecar; hit\r\nContent-Length: %d\r\nDate: %b\r\n"
     b"Server: " + SERVER_SOFTWARE.encode() + b"\r\n\r\n%b"
 )
+_BATCH_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    b"Content-Length: %d\r\nDate: %b\r\nServer: " + SERVER_SOFTWARE.encode() + b"\r\n\r\n%b"
+)
 
 
 class FastPath:
-    """Answers `GET /mc/{mint}` for a token in memory exactly as the routes do, and counts it as they do.
+    """Answers `GET /mc/{mint}` and `GET /mc?mints=…` for tracked tokens exactly as the routes do; it counts alike.
 
-    It knows what a request looks like but for its mint when one with the same bytes around it has passed all
+    It knows what a request looks like but for its mints when one with the same bytes around it has passed all
     checks and was answered with 200. Whatever else a connection receives is none of its business.
     """
 
@@ -38,6 +46,7 @@ class FastPath:
         self._lookups = service.lookups
         self._clock = service.clock
         self._stats = service.metrics.hot.route(_TEMPLATE)
+        self._batch_stats = service.metrics.hot.route(_BATCH_TEMPLATE)
         self._heads: dict[bytes, None] = {}
         self._answered = 0
         self._seconds = 0.0
@@ -48,8 +57,10 @@ class FastPath:
     def answer(self, data: bytes) -> bytes | None:
         """Return the answer to what a connection has received, None when it is not for the fast path."""
         end = data.find(b" ", 8)
-        if data[end:] not in self._heads or not data.startswith(_PREFIX):
+        if data[end:] not in self._heads:
             return None
+        if not data.startswith(_PREFIX):
+            return self._answer_batch(data, end) if data.startswith(_BATCH_PREFIX) else None
         now = self._clock.monotonic()
         found = self._lookups.find_tracked(Mint(str(data[8:end], "latin-1")), now)
         if found is None:
@@ -66,11 +77,22 @@ class FastPath:
             self._stats.record(_OK, seconds)
         return answer
 
+    def _answer_batch(self, data: bytes, end: int) -> bytes | None:
+        mints = str(data[len(_BATCH_PREFIX) : end], "latin-1").split(",")
+        now = self._clock.monotonic()
+        if len(mints) > MOST_MINTS_IN_QUERY or (body := tracked_batch_body(self._lookups, mints, now)) is None:
+            return None
+        if now >= self._date_until:
+            self._read_date(now)
+        answer = _BATCH_HEAD % (len(body), self._date, body)
+        self._batch_stats.record(_OK, self._clock.monotonic() - now)
+        return answer
+
     def learn(self, data: bytes, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Remember the bytes of a request that was answered, if the next like it can be answered here."""
         end = data.find(b" ", 8)
         head = data[end:]
-        is_plain = data.startswith(_PREFIX) and head.startswith(_VERSION) and _MINT.fullmatch(data[8:end])
+        is_plain = head.startswith(_VERSION) and _PLAIN.fullmatch(data, 0, end)
         is_good = response.status == _OK and request.keep_alive and len(head) <= _LARGEST_HEAD_BYTES
         if is_plain and is_good and not {hdrs.EXPECT, hdrs.UPGRADE} & request.headers.keys():
             self._heads[head] = None

@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+MOST_MINTS_IN_QUERY: Final = 100
 LONGEST_TARGET_BYTES: Final = 8 * 1024
 LARGEST_HEADERS_BYTES: Final = 16 * 1024
 LARGEST_BODY_BYTES: Final = 128 * 1024

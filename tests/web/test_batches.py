@@ -38,6 +38,14 @@ async def test_a_token_of_a_batch_is_what_the_token_route_answers(site: Site) ->
     assert batch == {"tokens": {SOL: (await site.get(f"/mc/{SOL}")).json}, "errors": {}}
 
 
+async def test_a_tracked_token_of_a_batch_says_how_uncertain_it_is_as_the_token_route_does(site: Site) -> None:
+    await site.rig.run_for(400)
+    one = await site.get(f"/mc/{SOL}")
+    for batch in (await site.get(f"/mc?mints={SOL},{JUP}"), await site.get(f"/mc?mints={SOL},{JUP}")):
+        assert one.json["uncertainty"] > 0
+        assert batch.body.startswith(b'{"tokens":{"%b":%b,"%b":' % (SOL.encode(), one.body, JUP.encode()))
+
+
 async def test_duplicates_are_answered_and_counted_once(site: Site) -> None:
     answer = await site.get(f"/mc?mints={SOL},{SOL},x,x,{SOL}")
 
@@ -173,6 +181,19 @@ async def test_others_have_their_turn_while_a_flood_of_misses_is_refused_for_one
     for _, name in each:
         assert [counts[one] for one in counts if one[0] == name] == [50] * 20, name
     assert [counts[one] for one in counts if one[0] == "_refusal"] == [1]
+
+
+async def test_others_have_their_turn_while_many_tracked_tokens_are_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving() as site:
+        entry = site.sidecar.service.engine.cache.peek(Mint(SOL))
+        monkeypatch.setattr(Lookups, "tracked", lambda _, mints, __: [entry for _ in mints])
+        with calls_per_turn(monkeypatch, (bodies, "_members")) as counts:
+            answer = await site.post(nobodys(1000))
+
+    assert answer.body.count(b'"mint":') == 1000
+    assert list(counts.values()) == [1] * 20
 
 
 async def test_others_have_their_turn_while_a_large_answer_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

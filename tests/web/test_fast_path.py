@@ -21,6 +21,10 @@ def get(mint: str = JUP, fields: bytes = b"", version: bytes = b"1.1", method: b
     return method + b" /mc/" + mint.encode() + b" HTTP/" + version + b"\r\n" + HOST + fields + b"\r\n"
 
 
+def get_many(*mints: str) -> bytes:
+    return b"GET /mc?mints=" + ",".join(mints).encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
 PLAIN: Final = get()
 KINDS: Final = {
     "plain": PLAIN,
@@ -28,6 +32,8 @@ KINDS: Final = {
     "no token": get("nonsense"),
     "unpriced": get(STSOL),
     "another head": get(fields=b"Accept: */*\r\n"),
+    "several tokens": get_many(JUP, SOL, JUP),
+    "several, one without a price": get_many(JUP, STSOL),
     "HEAD": get(method=b"HEAD"),
     "a query": get(JUP + "?explain=false"),
     "HTTP/1.0": get(version=b"1.0", fields=b"Connection: keep-alive\r\n"),
@@ -83,7 +89,12 @@ async def test_clients_are_answered_alike_from_the_second_request_on(ways: Ways,
 
 
 async def test_a_request_is_answered_alike_wherever_it_is_cut(ways: Ways) -> None:
-    for stream in (PLAIN + get(SOL), KINDS["a body like a request"] + PLAIN, KINDS["an upgrade"] + PLAIN):
+    for stream in (
+        PLAIN + get(SOL),
+        get_many(SOL, JUP) + PLAIN,
+        KINDS["a body like a request"] + PLAIN,
+        KINDS["an upgrade"] + PLAIN,
+    ):
         for cut in range(1, len(stream)):
             answers = await ways.compare([stream[:cut], stream[cut:]])
             assert answers.count(b"HTTP/1.1 200") == 2
@@ -113,8 +124,9 @@ async def test_ages_and_requests_are_counted_alike_while_time_passes(ways: Ways)
         await ways.pass_without_refreshes(seconds)
         for mint in (JUP, SOL, JUP):
             await ways.compare([get(mint)])
+        await ways.compare([get_many(SOL, BONK, JUP)])
     ways.compare_counts()
-    assert ways.path.given > 30
+    assert ways.path.given > 40
 
 
 async def test_a_stale_token_is_left_to_the_routes(ways: Ways) -> None:
@@ -123,6 +135,32 @@ async def test_a_stale_token_is_left_to_the_routes(ways: Ways) -> None:
 
     assert answer.count(b"detail=stale") == 2
     assert ways.path.given == 0
+
+
+async def test_several_tracked_tokens_are_answered_together_and_each_once(ways: Ways) -> None:
+    given = ways.path.given
+    await ways.compare([get_many(JUP), get_many(JUP, SOL, JUP), get_many(*[SOL, JUP] * 50)])
+    assert ways.path.given == given + 3
+    ways.compare_counts()
+
+
+@pytest.mark.parametrize(
+    "mints",
+    [[JUP, STSOL], [JUP, "nonsense"], [JUP] * 101, [f"%4A{JUP[1:]}"], [JUP, ""], [f"{JUP}&mints={SOL}"], [""]],
+    ids=["unpriced", "no mint", "too many", "percent-encoded", "nothing after a comma", "parameters", "nothing"],
+)
+async def test_what_is_not_several_tracked_tokens_is_left_to_the_routes(ways: Ways, mints: list[str]) -> None:
+    given = ways.path.given
+    await ways.compare([get_many(*mints)] * 2)
+    assert ways.path.given == given
+    ways.compare_counts()
+
+
+async def test_a_request_for_several_tokens_makes_its_head_known(ways: Ways) -> None:
+    fields = b"User-Agent: another\r\n"
+    several = get_many(JUP, SOL).replace(HOST, HOST + fields)
+    await ways.compare([several, several, get(fields=fields)])
+    assert ways.path.given == 2
 
 
 async def test_a_token_that_is_not_tracked_joins_with_its_fifth_request(ways: Ways) -> None:
