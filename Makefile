@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Every process of the tests starts from what an earlier one compiled, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Tests at once: many of them wait for real processes and sockets rather than for a core.
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

@@ -10,6 +10,12 @@ LONG: Final = frozenset({"system", "stories", "faults"})
 """Folders of whole processes, programs and scenarios: `make test-fast` leaves them out."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the folders of long tests unread where none of them is asked for: importing them takes seconds."""
+    is_long = collection_path.parent == HERE and collection_path.name in LONG
+    return True if is_long and config.getoption("markexpr") == "not long" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long by its folder; keep a file of the long ones on one worker, for what it sets up once."""
     for item in items:

@@ -1,22 +1,13 @@
 """Imports point one way, and no module keeps state."""
 
 import ast
-import subprocess
-import sys
+import functools
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from sidecar.sources import listing
 
 PACKAGE: Final = Path(__file__).parents[1] / "sidecar"
-TREES: Final = {
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
-        path.read_text()
-    )
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
 SOURCES: Final = {source.__module__ for source in listing.SOURCES}
 LAYERS: Final = [
     {"runtime", "errors"},
@@ -38,13 +29,23 @@ LAYERS: Final = [
 """From the ground up. A module imports from its own package and from the layers below, and from nowhere else."""
 
 
+@functools.cache
+def trees() -> dict[str, ast.Module]:
+    """Return what each module of the package says, by the module's name."""
+    root = PACKAGE.parent
+    paths = {
+        ".".join(path.relative_to(root).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))
+    }
+    return {name.removesuffix(".__init__"): ast.parse(path.read_text()) for name, path in paths.items()}
+
+
 def imported(name: str, *, lazily: bool = True) -> set[str]:
     """Return the modules of ours that a module imports, at its top or anywhere."""
-    tree = TREES[name]
+    tree = trees()[name]
     nodes = list(ast.walk(tree)) if lazily else tree.body
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     froms = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    members = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} & set(TREES)
+    members = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} & set(trees())
     return {one for one in plain | {str(node.module) for node in froms} | members if one.startswith("sidecar.")}
 
 
@@ -60,7 +61,7 @@ def layer(name: str) -> int:
 
 
 def test_the_test_sees_the_imports() -> None:
-    assert set(TREES) >= SOURCES
+    assert set(trees()) >= SOURCES
     assert {"sidecar.service.service", "sidecar.web.middleware"} <= imported("sidecar.web.api")
     assert "sidecar.demo" in imported("sidecar.cli") - imported("sidecar.cli", lazily=False)
 
@@ -71,14 +72,14 @@ def test_sources_do_not_import_each_other() -> None:
 
 
 def test_every_import_points_down_or_stays_in_its_package() -> None:
-    for name in TREES.keys() - {"sidecar"}:
+    for name in trees().keys() - {"sidecar"}:
         if package(name) != "demo":
             others = {one for one in imported(name) if package(one) not in {package(name), "demo"}}
             assert all(layer(one) < layer(name) for one in others), f"{name} imports {others}"
 
 
 def test_the_simulated_market_is_only_imported_by_the_command_and_only_when_it_is_asked_for() -> None:
-    for name in TREES:
+    for name in trees():
         if not name.startswith("sidecar.demo"):
             wrong = {one for one in imported(name, lazily=name != "sidecar.cli") if one.startswith("sidecar.demo")}
             assert not wrong, name
@@ -87,20 +88,20 @@ def test_the_simulated_market_is_only_imported_by_the_command_and_only_when_it_i
 def test_no_module_keeps_state_but_the_one_service_of_the_embedding_api() -> None:
     rebound = {
         (name, variable)
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Global)
         for variable in node.names
     }
     assert rebound == {("sidecar.service.embedding", "_service")}
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         for node in tree.body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and not _is_exported_names(node):
                 assert not _is_mutable(node), f"{name}:{node.lineno}"
 
 
 def test_a_fleet_is_only_imported_by_itself_and_when_there_is_one() -> None:
-    for name in TREES:
+    for name in trees():
         if not name.startswith("sidecar.fleet"):
             imports = imported(name, lazily=name != "sidecar.service.run")
             assert not {one for one in imports if one.startswith("sidecar.fleet")}, name
@@ -117,16 +118,3 @@ def _is_mutable(node: ast.Assign | ast.AnnAssign) -> bool:
     built = isinstance(node.value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
     final = isinstance(node, ast.AnnAssign) and "Final" in ast.unparse(node.annotation)
     return (called or built) and not final
-
-
-def test_what_serves_does_without_redis_until_there_is_a_fleet() -> None:
-    code = "import sys, sidecar.app, sidecar.cli; print('redis' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert found.stdout == "False\n"
-
-
-@pytest.mark.parametrize("module", ["sidecar", "sidecar.config", "sidecar.pricing.valuation"])
-def test_the_lower_modules_do_without_the_web_framework(module: str) -> None:
-    code = f"import sys, {module}; print('aiohttp' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert found.stdout == "False\n"

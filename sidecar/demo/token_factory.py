@@ -1,5 +1,6 @@
 """Tokens made up from a seed: mostly memecoins, and every kind that an upstream describes oddly."""
 
+import functools
 import random
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,6 +30,7 @@ class Universe(msgspec.Struct, frozen=True):
     forgotten: frozenset[tuple[Source, Mint]]
 
 
+@functools.lru_cache(maxsize=8)
 def build_universe(seed: int, count: int) -> Universe:
     """Make `count` tokens, never fewer than the fixed ones; a larger universe begins with the smaller one."""
     popular = popular_tokens()

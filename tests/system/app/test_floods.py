@@ -13,7 +13,7 @@ from tests.service.tokens import POPULAR_MINTS, nobodys
 from tests.system.app.process import Sidecar, sidecar
 
 MIB = 1024
-BOMB = gzip.compress(bytes(250_000_000))
+SWOLLEN_BYTES = 250_000_000
 
 
 def cpu_seconds(pid: int) -> float:
@@ -37,8 +37,9 @@ async def test_bodies_made_to_swell_are_never_inflated(tmp_path: Path) -> None:
     async with sidecar(tmp_path) as running, aiohttp.ClientSession() as session:
         api, ops = running.addresses["api"][0], running.addresses["ops"][0]
         before = cpu_seconds(running.process.pid)
+        bomb = gzip.compress(bytes(SWOLLEN_BYTES))
         urls = [f"{api}/nope", f"{ops}/nope", f"{ops}/livez", f"{api}/mc"] * 10
-        asked = [post(session, url, BOMB, **{"Content-Encoding": "gzip"}) for url in urls]
+        asked = [post(session, url, bomb, **{"Content-Encoding": "gzip"}) for url in urls]
         statuses = Counter(await asyncio.gather(*asked))
         assert statuses == {404: 20, 405: 10, 413: 10}
         assert cpu_seconds(running.process.pid) - before < 1.0  # one of them inflated takes a quarter of that
