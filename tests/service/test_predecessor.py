@@ -12,7 +12,7 @@ from sidecar.errors import InvalidMintError, NotPricedError, NotRunningError
 from sidecar.models import USDC, USDT
 from sidecar.service.service import PreCacheService
 from tests.running import WatchedMarket, running
-from tests.service.tokens import BONK, JUP, POPULAR_MINTS, PRICED, SOL, nobodys, plain_tokens
+from tests.service.tokens import BONK, JUP, PRICED, SOL, nobodys, plain_tokens
 
 NO_TRENDING = Settings(tracking=TrackingSettings(trending_tokens=0))
 
@@ -102,15 +102,6 @@ async def test_the_fifth_request_within_the_window_makes_a_token_join_and_stay_w
         await rig.settle()
         assert rig.service.get_stats()["tracked_tokens"] == 12
         assert rig.age(mint) == 0
-
-
-async def test_five_requests_spread_over_more_than_the_window_do_not_join() -> None:
-    async with running(NO_TRENDING) as rig:
-        mint = plain_tokens(rig.market, 1)[0]
-        for _ in range(5):
-            rig.service.track_request(mint)
-            await rig.run_for(901)
-        assert rig.service.get_stats()["tracked_tokens"] == 11
 
 
 async def test_trending_tokens_come_from_all_lists_by_rank_without_sol_and_stablecoins() -> None:
@@ -212,22 +203,6 @@ async def test_the_process_wide_service_takes_settings_as_they_are() -> None:
         await sidecar.stop_precache_service()
         assert one is two
         assert one.settings is settings
-
-
-async def test_trending_tokens_fill_the_free_places_up_to_the_cap_and_leave_first() -> None:
-    settings = Settings(tracking=TrackingSettings(max_tokens=20, trending_tokens=50))
-    async with running(settings) as rig:
-        await rig.warm()
-        tracker = rig.service.engine.tracker
-        assert (len(tracker.mints), tracker.size("trending")) == (20, 9)
-        last = tracker.tier("trending")[-1]
-        newcomer = next(mint for mint in plain_tokens(rig.market, 60) if mint not in tracker.mints)
-        for _ in range(5):
-            rig.service.track_request(newcomer)
-        assert (len(tracker.mints), tracker.size("trending"), tracker.size("requested")) == (20, 8, 1)
-        assert last not in tracker.mints
-        await rig.run_for(1300)
-        assert (len(tracker.mints), tracker.size("requested"), tracker.popular) == (20, 1, POPULAR_MINTS)
 
 
 async def test_trending_tokens_are_at_most_as_many_as_the_settings_allow() -> None:

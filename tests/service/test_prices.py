@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault, Source
-from sidecar.errors import NotPricedError, UpstreamUnavailableError
+from sidecar.errors import NotPricedError
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import BONK, JUP, PRICED, STSOL, WIF, plain_tokens
 
@@ -31,9 +31,6 @@ async def tracked(rig: Rig) -> str:
 async def price_of(rig: Rig, mint: str) -> tuple[float, str, str]:
     cap = await rig.finish(rig.service.get(mint))
     return cap.price_usd, cap.source, cap.confidence
-
-
-# Falling through
 
 
 async def test_what_one_source_leaves_out_the_next_one_prices() -> None:
@@ -88,21 +85,6 @@ async def test_a_pool_that_runs_dry_is_refused_and_its_token_ends() -> None:
         assert rig.metric("cache_evictions_total", reason="not_priced") == 1
 
 
-async def test_a_token_only_thinly_priced_elsewhere_lives_on_when_its_main_source_drops_it() -> None:
-    async with running(QUIET) as rig:
-        await rig.warm()
-        mint = await tracked(rig)
-        rig.market.set_source_liquidity("dexscreener", mint, 5000.0)
-        rig.market.forget("geckoterminal", mint)
-        await rig.run_for(900)
-        assert (await rig.service.get(mint)).source == "jupiter"
-        rig.market.forget("jupiter", mint)
-        for _ in range(20):
-            await rig.run_for(60)
-            assert (await rig.service.get(mint)).cached
-        assert (await price_of(rig, mint))[1:] == ("dexscreener", "low")
-
-
 async def test_a_token_that_is_thin_everywhere_lives_on_while_a_source_fails() -> None:
     def thin(market: WatchedMarket) -> None:
         market.set_price(BONK, 0.01)
@@ -114,9 +96,6 @@ async def test_a_token_that_is_thin_everywhere_lives_on_while_a_source_fails() -
         rig.market.faults["geckoterminal"] = Fault(kind="status", status=500)
         await rig.run_for(600)
         assert await price_of(rig, BONK) == (0.01, "jupiter", "low")
-
-
-# The end of a token
 
 
 async def test_a_token_without_a_price_any_more_is_doubted_first_and_gone_at_the_next_answer() -> None:
@@ -146,21 +125,6 @@ async def test_one_answer_without_a_price_between_good_ones_costs_only_confidenc
             rig.market.remember(source, BONK)
         await rig.next_refresh()
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "high")
-
-
-async def test_a_failing_source_keeps_a_token_that_the_others_have_dropped() -> None:
-    async with running(QUIET, prepare=bonk_stands_still) as rig:
-        await rig.run_for(120)
-        rig.market.forget("jupiter", BONK)
-        rig.market.forget("dexscreener", BONK)
-        rig.market.faults["geckoterminal"] = Fault(kind="status", status=500)
-        await rig.run_for(600)
-        assert (await rig.service.get(BONK)).price_usd == PRICE
-        await rig.run_for(3600)
-        assert isinstance(await rig.outcome(BONK), UpstreamUnavailableError)
-
-
-# Jumps
 
 
 async def test_a_jump_that_a_second_source_confirms_is_taken_in_the_same_refresh() -> None:
@@ -226,9 +190,6 @@ async def test_a_tracked_jump_that_no_source_confirms_is_held_for_at_most_a_minu
             served.append((round(price / old, 9), confidence))
         assert served[-1][0] == 3.0
         assert 30 <= served.count((1.0, "low")) <= 61
-
-
-# Agreement
 
 
 @pytest.mark.parametrize(("ratio", "confidence"), [(1.04, "high"), (1.06, "medium")])

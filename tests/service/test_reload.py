@@ -1,8 +1,6 @@
 # ruff: noqa: ASYNC240 - a test may wait for the disk
-import asyncio
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,15 +11,14 @@ import yaml
 
 from sidecar.config.file import load_settings
 from sidecar.config.popular import PopularToken, load_popular, parse_popular
-from sidecar.config.settings import RefreshSettings, Settings, TrackingSettings
-from sidecar.demo import Market, serve
+from sidecar.config.settings import Settings, TrackingSettings
+from sidecar.demo import Market
 from sidecar.errors import NotRunningError
 from sidecar.models import Mint
 from sidecar.service import reload
 from tests.clock import UNIX_START
 from tests.running import Rig, running
 from tests.service.tokens import BONK, JUP, POPULAR_MINTS, SOL, WIF, plain_tokens
-from tests.system.processes import Process, serving
 
 FIRST = {SOL: "SOL", BONK: "BONK"}
 
@@ -407,31 +404,3 @@ async def test_before_the_start_there_is_nothing_to_reload_into(path: Path) -> N
     async with running(settings_for(path), start=False) as rig:
         with pytest.raises(NotRunningError):
             await rig.service.reload()
-
-
-async def in_series(process: Process, symbol: str) -> None:
-    async with asyncio.timeout(15):
-        while f'symbol="{symbol}"' not in await process.metrics():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
-
-
-async def test_a_process_reloads_on_sighup_and_by_itself(path: Path, tmp_path: Path) -> None:
-    refresh = {"refresh": {"popular_seconds": RefreshSettings().popular_seconds}}
-    async with serve(Market()) as urls, serving(tmp_path, urls, popular_file=str(path), **refresh) as process:
-        await in_series(process, "BONK")
-        path.write_text("tokens: 1")
-        process.send(signal.SIGHUP)
-        await process.event("popular list refused, the one before stays in force")
-        metrics = await process.metrics()
-        assert "mc_sidecar_config_last_reload_successful 0.0" in metrics
-        assert 'symbol="BONK"' in metrics
-        path.write_text(content({WIF: "CAT"}))
-        process.send(signal.SIGHUP)
-        await process.event("popular list in force")
-        await in_series(process, "CAT")
-        assert 'symbol="BONK"' not in await process.metrics()
-        path.write_text(content({JUP: "JUP"}))
-        assert (await process.event("popular list in force"))["joined"] == 1
-        await in_series(process, "JUP")
-        process.send(signal.SIGTERM)
-        assert await process.ended() == 0

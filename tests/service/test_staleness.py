@@ -6,7 +6,6 @@ import pytest
 
 from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.demo import Fault, Source
-from sidecar.errors import UpstreamUnavailableError
 from tests.running import Rig, running
 from tests.service.tokens import BONK, plain_tokens
 
@@ -63,17 +62,6 @@ async def test_a_failure_never_overwrites_a_value_nor_is_tried_at_every_look_up(
             assert (cap.price_usd, cap.stale, cap.confidence) == (price, True, "medium")
             await rig.run_for(0.2)
         assert rig.asked_for(mint, "jupiter") <= before + 1
-
-
-async def test_a_value_is_gone_an_hour_after_its_own_answer_and_no_earlier() -> None:
-    async with running(QUIET) as rig:
-        mint = await untracked(rig)
-        fail(rig)
-        await rig.run_for(3600 - rig.age(mint) - 0.5)
-        assert (await rig.service.get(mint)).stale
-        await rig.run_for(1)
-        assert isinstance(await rig.outcome(mint), UpstreamUnavailableError)
-        assert rig.metric("cache_evictions_total", reason="expired") >= 1
 
 
 async def test_holding_a_value_does_not_make_it_any_younger() -> None:

@@ -1,6 +1,5 @@
 """Which supply a price is multiplied with, and which source gave it."""
 
-import itertools
 from decimal import Decimal
 
 import pytest
@@ -8,11 +7,10 @@ import pytest
 from sidecar.config.settings import PricingSettings, Settings, TrackingSettings
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
-from tests.running import Rig, WatchedMarket, running
+from tests.running import WatchedMarket, running
 from tests.service.tokens import BONK, JUP, PRICED, SOL
 
 QUIET = Settings(tracking=TrackingSettings(trending_tokens=0))
-REFUSED = Fault(kind="status", status=403)
 
 
 def jup_stands_still(market: WatchedMarket) -> None:
@@ -23,10 +21,6 @@ def jup_stands_still(market: WatchedMarket) -> None:
 def without_a_chain(market: WatchedMarket) -> None:
     jup_stands_still(market)
     market.faults["solana_rpc"] = Fault(kind="status", status=503)
-
-
-def methods(rig: Rig, name: str) -> list[float]:
-    return [at for at, _, method, _ in rig.market.times if method == name]
 
 
 async def test_the_chain_gives_the_total_and_jupiter_what_circulates() -> None:
@@ -50,15 +44,6 @@ async def test_without_a_chain_jupiters_total_is_taken_at_low_confidence_until_t
         for mint in PRICED:
             cap = await rig.service.get(mint)
             assert (cap.supply_source, cap.confidence) == ("solana_rpc", "high")
-
-
-async def test_a_supply_read_on_chain_still_counts_while_the_chain_cannot_be_read() -> None:
-    async with running(QUIET, prepare=jup_stands_still) as rig:
-        await rig.run_for(65)
-        rig.market.faults["solana_rpc"] = Fault(kind="drop")
-        await rig.run_for(1800)
-        cap = await rig.service.get(JUP)
-        assert (cap.supply_source, cap.total_supply, cap.confidence) == ("solana_rpc", 7_000_000, "high")
 
 
 async def test_a_new_supply_on_chain_is_read_within_its_interval() -> None:
@@ -106,39 +91,6 @@ async def test_more_in_circulation_than_there_is_on_chain_is_refused_and_counted
         assert rig.metric("rejected_quotes_total", source="jupiter", reason="supply") == 1
 
 
-async def test_sol_has_the_supply_of_the_chain_itself_read_once_an_hour() -> None:
-    def prepare(market: WatchedMarket) -> None:
-        market.set_price(SOL, 150.0)
-        market.set_supply(SOL, total=Decimal(600_000_000), circulating=Decimal(500_000_000))
-
-    async with running(QUIET, prepare=prepare) as rig:
-        await rig.warm()
-        cap = await rig.service.get(SOL)
-        assert (cap.market_cap_usd, cap.fdv_usd) == (75_000_000_000, 90_000_000_000)
-        assert (cap.supply_source, cap.circulating_source) == ("solana_rpc", "solana_rpc")
-        await rig.run_for(3700)
-        assert len(methods(rig, "getSupply")) == 2
-        assert rig.asked_for(SOL, "solana_rpc") == 0
-
-
-async def test_a_node_that_forbids_is_asked_again_at_most_every_ten_minutes() -> None:
-    def prepare(market: WatchedMarket) -> None:
-        market.faults["solana_rpc"] = REFUSED
-
-    async with running(QUIET, prepare=prepare) as rig:
-        await rig.warm()
-        cap = await rig.service.get(SOL)
-        assert (cap.supply_source, cap.confidence, cap.basis) == ("jupiter", "low", "circulating")
-        await rig.run_for(3600)
-        asked = {name: methods(rig, name) for name in ("getSupply", "getMultipleAccounts")}
-        assert sum(map(len, asked.values())) >= 5  # whichever comes first keeps the other back
-        for name, times in asked.items():
-            assert all(later - earlier >= 600 for earlier, later in itertools.pairwise(times)), name
-        rig.market.faults["solana_rpc"] = None
-        await rig.run_for(1300)
-        assert {(await rig.service.get(mint)).supply_source for mint in PRICED} == {"solana_rpc"}
-
-
 async def test_a_node_that_is_down_is_asked_for_sol_again_after_a_minute() -> None:
     async with running(QUIET, prepare=without_a_chain) as rig:
         await rig.run_for(30)
@@ -184,19 +136,3 @@ async def test_a_price_without_a_supply_is_a_failure_while_a_source_that_could_t
         await rig.run_for(80)
         cap = await rig.service.get(JUP)
         assert (cap.supply_source, cap.confidence) == ("jupiter", "low")
-
-
-@pytest.mark.parametrize("order", [("dexscreener", "geckoterminal", "jupiter"), ("dexscreener", "jupiter")])
-async def test_what_circulates_is_asked_for_wherever_jupiter_stands_and_seldom(
-    order: tuple[str, ...],
-) -> None:
-    settings = Settings(tracking=TrackingSettings(trending_tokens=0), pricing=PricingSettings(sources=order))
-    async with running(settings, prepare=jup_stands_still) as rig:
-        await rig.warm()
-        cap = await rig.service.get(JUP)
-        assert (cap.source, cap.basis, cap.market_cap_usd) == ("dexscreener", "circulating", 1_500_000)
-        await rig.run_for(7200)
-        cap = await rig.service.get(JUP)
-        assert (cap.basis, cap.confidence) == ("circulating", "high")
-        if order[1] != "jupiter":
-            assert rig.calls("jupiter") <= 30  # twelve of them for its trending list

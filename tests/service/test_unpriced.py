@@ -6,12 +6,12 @@ import pytest
 
 from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.demo import Fault
-from sidecar.errors import NotPricedError, UpstreamUnavailableError
+from sidecar.errors import NotPricedError
 from sidecar.models import MarketCap
 from sidecar.sources.dexscreener import DexScreener
 from sidecar.sources.jupiter import Jupiter
 from tests.running import Rig, WatchedMarket, running
-from tests.service.tokens import POPULAR_MINTS, PRICED, nobodys, plain_tokens
+from tests.service.tokens import POPULAR_MINTS, PRICED, plain_tokens
 
 QUIET = Settings(trending=TrendingSettings(sources=()))
 REFUSING = Fault(kind="status", status=429)
@@ -68,22 +68,6 @@ async def test_a_failing_source_does_not_hide_that_a_token_had_no_price_when_all
         assert isinstance(await rig.outcome(mints[0]), NotPricedError)
         rig.market.faults["dexscreener"] = REFUSING
         assert set(await ask_every(rig, mints, 10.0, 300.0)) == {"not_priced"}
-
-
-@pytest.mark.parametrize("kind", ["drained", "unknown"])
-async def test_tokens_without_a_price_cost_about_a_call_a_minute_however_often_they_are_asked_for(
-    kind: str,
-) -> None:
-    async with running(QUIET) as rig:
-        await rig.warm()
-        mints = drained(rig.market, 30) if kind == "drained" else [str(mint) for mint in nobodys(30)]
-        await rig.finish(rig.service.get_many(mints))
-        start = rig.clock.monotonic()
-        outcomes = await ask_every(rig, mints, 10.0, 10 * MINUTE)
-        assert set(outcomes) == {"not_priced"}
-        calls = calls_of(rig, mints, start)
-        assert max(calls.values()) <= 10, calls
-        assert calls.total() <= 30, calls
 
 
 async def test_a_source_that_suddenly_leaves_out_everything_has_failed() -> None:
@@ -144,16 +128,3 @@ async def test_an_exception_in_reading_the_chain_ends_that_reading_alone(monkeyp
         await rig.service.start()
         await rig.run_for(5)
         assert {cap and cap.supply_source for cap in map(rig.cap, PRICED)} >= {"jupiter"}
-
-
-async def test_a_spent_budget_is_overload_and_no_outage() -> None:
-    async with running(QUIET, tokens=2500) as rig:
-        await rig.warm()
-        cold = [mint for mint in rig.market.tokens if mint not in POPULAR_MINTS][:1000]
-        tokens, errors = await rig.finish(rig.service.get_many(cold))
-        codes = Counter(error.code for error in errors.values())
-        assert len(tokens) > 100
-        assert codes["overloaded"] > 100
-        assert codes["upstream_unavailable"] == 0
-        assert rig.metric("lookups_total", result="error") == codes["deadline_exceeded"]
-        assert not any(isinstance(error, UpstreamUnavailableError) for error in errors.values())

@@ -1,6 +1,4 @@
-import asyncio
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -222,36 +220,3 @@ def test_what_is_refused_is_kept_once(path: Path) -> None:
         path.write_bytes(content)
         assert set_aside(path).name == "snapshot.rejected"
     assert [(file.name, file.read_bytes()) for file in path.parent.iterdir()] == [("snapshot.rejected", b"two")]
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from sidecar.snapshot.file import write
-path, number = Path(sys.argv[1]), 0
-while True:
-    number += 1
-    write(path, [b"%d\\n" % number * 1_000_000])
-    print(number, flush=True)
-"""
-
-
-async def test_a_writer_killed_at_any_moment_leaves_a_whole_snapshot(path: Path) -> None:
-    """No fewer than the last one that was reported as written."""
-    dice = random.Random(7)
-    half_written = 0
-    for _ in range(12):
-        writer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", WRITER, str(path)), stdout=asyncio.subprocess.PIPE
-        )
-        assert writer.stdout is not None
-        await writer.stdout.readline()
-        await asyncio.sleep(dice.uniform(0, 0.03))
-        writer.kill()
-        reported = (await writer.stdout.read()).split()
-        await writer.wait()
-        half_written += path.with_name("snapshot.tmp").exists()
-        numbers = set(read(path, 10_000_000).split())
-        assert len(numbers) == 1
-        assert int(numbers.pop()) >= int(reported[-1] if reported else 1)
-    assert half_written, "no kill came in the middle of a write"

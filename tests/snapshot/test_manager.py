@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 
 from sidecar.config.settings import Settings, SnapshotSettings
@@ -16,7 +15,6 @@ from sidecar.service.service import PreCacheService
 from tests.clock import UNIX_START, FakeClock
 from tests.running import Rig, pointed_at, running
 from tests.service.tokens import BONK, POPULAR_MINTS, PRICED, plain_tokens
-from tests.system.processes import serving
 
 SUCCESS = "mc_sidecar_snapshot_last_success_timestamp_seconds"
 SOURCES: Final[tuple[Source, ...]] = ("jupiter", "dexscreener", "geckoterminal", "solana_rpc")
@@ -192,41 +190,3 @@ async def test_an_application_that_starts_it_twice_at_once_has_one_that_runs(set
         finally:
             await stop_precache_service()
     assert not services[0].running
-
-
-async def test_a_process_killed_with_9_comes_back_with_at_most_an_interval_lost(tmp_path: Path) -> None:
-    snapshot = {"snapshot": {"path": str(tmp_path / "snapshot"), "interval_seconds": 0.1}}
-    market = Market()
-    token = plain_tokens(market, 1)[0]
-    async with serve(market) as urls:
-        async with serving(tmp_path, urls, **snapshot) as first:
-            cap = await first.token(token)
-            await asyncio.sleep(0.3)
-            first.send(9)
-            assert await first.ended() == -9
-        dead(market)
-        for _ in range(3):
-            async with serving(tmp_path, urls, **snapshot) as later:
-                assert later.log[0]["event"] == "snapshot restored"
-                assert later.log[0]["dropped"] == 0
-                found = await later.token(token)
-                assert found["timestamp"] >= cap["timestamp"]  # of this refresh, or of a later one before the end
-                assert found["age_seconds"] > 0
-                await asyncio.sleep(0.15)
-                later.send(9)
-                await later.ended()
-
-
-async def test_sigterm_writes_a_snapshot_long_before_its_interval(tmp_path: Path) -> None:
-    snapshot = {"snapshot": {"path": str(tmp_path / "snapshot"), "interval_seconds": 3600}}
-    market = Market()
-    async with serve(market) as urls:
-        async with serving(tmp_path, urls, **snapshot) as first:
-            assert f"\n{SUCCESS} " not in await first.metrics()
-            cap = await first.token(BONK)
-            first.send(15)
-            assert await first.ended() == 0
-        dead(market)
-        async with serving(tmp_path, urls, **snapshot) as second:
-            found = await second.token(BONK)
-    assert msgspec.json.encode(found["timestamp"]) == msgspec.json.encode(cap["timestamp"])

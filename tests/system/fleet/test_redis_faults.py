@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from sidecar.fleet.keys import Keys
-from tests.fleet.members import (
+from tests.service.tokens import PRICED
+from tests.system.fleet.members import (
     LEASE_SECONDS,
     FleetRig,
     cap,
@@ -23,7 +24,6 @@ from tests.fleet.members import (
     shared,
     until,
 )
-from tests.service.tokens import PRICED
 
 ALONE_SECONDS = 2.0
 """Within which a sidecar is alone when Redis does not serve."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidecar.demo import Market, serve
-from tests.fleet.redis_server import redis_server
 from tests.service.tokens import PRICED
+from tests.system.fleet.redis_server import redis_server
 from tests.system.processes import Process, serving
 
 LEASE_SECONDS: Final = 1.5

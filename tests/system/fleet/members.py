@@ -16,8 +16,8 @@ from sidecar.demo import Market, Source, serve
 from sidecar.models import MarketCap, Mint
 from sidecar.runtime.clock import Clock
 from sidecar.service.service import PreCacheService
-from tests.fleet.redis_server import RedisServer, redis_server
 from tests.running import pointed_at
+from tests.system.fleet.redis_server import RedisServer, redis_server
 
 LEASE_SECONDS: Final = 0.6
 QUIET: Final = Settings(tracking=TrackingSettings(trending_tokens=0))

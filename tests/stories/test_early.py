@@ -11,9 +11,9 @@ from sidecar.config.settings import RefreshSettings, Settings, TrackingSettings,
 from sidecar.demo import Fault, Market
 from sidecar.models import Mint
 from tests.running import Rig, running
-from tests.service.test_call_counts import PRICE_CALLS
 from tests.service.tokens import plain_tokens
 from tests.stories.stage import longest_intervals
+from tests.stories.test_call_counts import PRICE_CALLS
 
 CALM, LIVELY, WILD = 0.0, 0.004, 0.01
 """By how much the logarithm of a price moves in ten seconds."""

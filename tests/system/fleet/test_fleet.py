@@ -12,8 +12,8 @@ from sidecar.errors import NotPricedError
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.redis_calls import NEWS_SECONDS
 from sidecar.service.service import PreCacheService
-from tests.fleet.members import LEASE_SECONDS, QUIET, cap, fleet, is_warm, metric, role, until
 from tests.service.tokens import PRICED, plain_tokens
+from tests.system.fleet.members import LEASE_SECONDS, QUIET, cap, fleet, is_warm, metric, role, until
 
 
 async def test_a_fleet_asks_the_upstreams_as_often_as_one_member_alone() -> None:

@@ -12,9 +12,9 @@ import pytest
 from sidecar.fleet.answers import StoreError
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.store import LONGEST_RECORD_BYTES, MOST_DEMANDED, Store
-from tests.fleet.redis_server import RedisServer, redis_server
 from tests.programs import require_program
 from tests.service.tokens import JUP, WIF
+from tests.system.fleet.redis_server import RedisServer, redis_server
 
 KEEP: Any = {"expiry_seconds": 60.0, "most_values": 100}
 ACL_RULES = (
