@@ -33,7 +33,7 @@ async def use(site: Site, steps: int) -> None:
         mints = service.engine.tracker.by_demand()
         for _ in range(dice.randrange(MOST_LOOKUPS // 2, MOST_LOOKUPS)):
             service.lookups.find(mints[min(int(dice.expovariate(1 / 12)), len(mints) - 1)])
-        if step % 4 == 0:
+        if step % 40 == 0:
             with suppress(McSidecarError):
                 await site.rig.finish(service.get(dice.choice(others)), STEP_SECONDS)
         await site.rig.run_for(STEP_SECONDS)

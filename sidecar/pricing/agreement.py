@@ -22,23 +22,38 @@ Verdict = Literal["agreed", "disagreed", "disagreed_again", "none"]
 
 
 def compare(
-    chosen: GradedQuote, graded: Sequence[GradedQuote], before: Comparison | None, policy: Policy
+    chosen: GradedQuote,
+    graded: Sequence[GradedQuote],
+    before: Comparison | None,
+    policy: Policy,
+    *,
+    earlier: SourcedValue | None = None,
 ) -> tuple[Comparison | None, list[str]]:
-    """Compare the chosen quote with the other good ones; also name the sources that disagree."""
-    others = [entry for entry in graded if entry is not chosen and _is_side_by_side(chosen, entry)]
-    if chosen.grade != "good" or not others:
+    """Compare the chosen quote with the other good ones; also name the sources that disagree.
+
+    `earlier`: the last good price, where its source has not answered since. It may confirm the chosen quote where
+    no other one stands beside it, and never contradicts it: the price may have moved.
+    """
+    if chosen.grade != "good":
         return before, []
     factor = _agreement_factor(chosen, before, policy)
-    disagreeing = [entry.quote.source for entry in others if not within(chosen.price, entry.price, factor)]
+    others = {one.quote.source: one.price for one in graded if one is not chosen and _is_side_by_side(chosen, one)}
+    prices = [entry.price for entry in graded if entry.is_evidence]
+    if not others:
+        if earlier is None or not _confirms(earlier, chosen, factor):
+            return before, []
+        others = {earlier.source: earlier.value}
+        prices.append(earlier.value)
+    disagreeing = [source for source, price in others.items() if not within(chosen.price, price, factor)]
     agreeing = len(others) - len(disagreeing)
     disagreements = 0 if agreeing else 1 + (before.disagreements if before else 0)
     comparison = Comparison(
         chosen.quote.received,
         disagreements,
-        max(abs(math.log(entry.price / chosen.price)) for entry in others) / 2,
+        max(abs(math.log(price / chosen.price)) for price in others.values()) / 2,
         SourcedValue(chosen.price, chosen.quote.source, chosen.quote.received),
         1 + agreeing,
-        _spread(graded),
+        _spread(prices),
     )
     return comparison, disagreeing
 
@@ -93,10 +108,18 @@ def _agreement_factor(chosen: GradedQuote, before: Comparison | None, policy: Po
 
 
 def _is_side_by_side(chosen: GradedQuote, other: GradedQuote) -> bool:
-    apart = abs(chosen.quote.received.monotonic - other.quote.received.monotonic)
-    return other.grade == "good" and apart <= SIDE_BY_SIDE_SECONDS
+    return other.grade == "good" and _apart(chosen, other.quote.received) <= SIDE_BY_SIDE_SECONDS
 
 
-def _spread(graded: Sequence[GradedQuote]) -> float:
-    prices = [entry.price for entry in graded if entry.is_evidence]
+def _confirms(earlier: SourcedValue, chosen: GradedQuote, factor: Decimal) -> bool:
+    is_another = earlier.source != chosen.quote.source
+    is_recent = _apart(chosen, earlier.received) <= SIDE_BY_SIDE_SECONDS
+    return is_another and is_recent and within(chosen.price, earlier.value, factor)
+
+
+def _apart(chosen: GradedQuote, received: Instant) -> float:
+    return abs(chosen.quote.received.monotonic - received.monotonic)
+
+
+def _spread(prices: Sequence[Decimal]) -> float:
     return min(1e9, float(EXACT.divide(max(prices), min(prices))) - 1.0)

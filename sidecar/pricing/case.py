@@ -42,6 +42,12 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     has_value: bool
 
+    @property
+    def unanswered(self) -> SourcedValue | None:
+        """The last good price, where its source has not answered now."""
+        answered = {one.quote.source for one in self.graded}.union(self.omitted)
+        return self.last if self.last is not None and self.last.source not in answered else None
+
     def refusals(self, chosen: GradedQuote | None, reasons: dict[str, RefusalReason]) -> Refusals:
         """Return the sources of which something was not believed, and why."""
         supplies = [(source, _SUPPLY) for source in self.refused_supplies]

@@ -47,6 +47,11 @@ def confidence(evidence: Evidence) -> tuple[Confidence, tuple[ConfidenceReason, 
     return lowest, tuple(dict.fromkeys(reason for _, reason in limits))
 
 
+def is_lower(confidence: Confidence, other: Confidence) -> bool:
+    """Return whether one is less sure than another."""
+    return _ORDER.index(confidence) < _ORDER.index(other)
+
+
 def _limits(evidence: Evidence) -> Iterator[tuple[Confidence, ConfidenceReason]]:
     yield from _limits_of_price(evidence)
     supply = evidence.supply

@@ -100,7 +100,9 @@ def _priced(
     case: Case, first: GradedQuote, chosen: GradedQuote, *, confirmed: bool, is_backing: bool
 ) -> Valuation:
     """Serve the chosen quote. `is_backing`: it only stands by a price from which another one jumped."""
-    comparison, disagreeing = compare(chosen, case.graded, case.state.comparison, case.policy)
+    comparison, disagreeing = compare(
+        chosen, case.graded, case.state.comparison, case.policy, earlier=case.unanswered
+    )
     reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
     if first is not chosen:
         reasons[first.quote.source] = _JUMP
@@ -160,7 +162,7 @@ def _doubting(case: Case, served: Decimal | None) -> TokenState:
 
 
 def _held(case: Case, chosen: GradedQuote) -> Valuation:
-    comparison, _ = compare(chosen, case.graded, case.state.comparison, case.policy)
+    comparison, _ = compare(chosen, case.graded, case.state.comparison, case.policy, earlier=case.unanswered)
     reasons = {chosen.quote.source: _JUMP}
     return Valuation(
         kind="held",

@@ -20,6 +20,7 @@ from sidecar.models import Confidence, ConfidenceReason, MarketCap, Mint
 from sidecar.pricing.agreement import verdict_stands
 from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.result import Valuation
+from sidecar.refresh import top_up
 from sidecar.refresh.answers import Answers
 from sidecar.refresh.context import RefreshContext
 from sidecar.runtime.clock import now
@@ -88,14 +89,14 @@ class ResultPublisher:
         if (
             not any(self._answers.by_source[mint].values())
             or self._is_outdated(mint)
-            or not self._asked_its_source(mint)
+            or not top_up.asked_its_source(self._context, self._answers, mint)
         ):
             return
         result = self._answers.valuation(mint)
         if result.kind == "suspect":
             self._doubt(mint)
             return
-        if not (result.conclusive or result.jump) and self._could_ask_more(mint):
+        if not top_up.is_sure_enough(self._context, self._answers, mint, result):
             return
         if result.kind in {"priced", "held"}:
             if mint not in self._updated_top_up:
@@ -112,18 +113,6 @@ class ResultPublisher:
             cap = doubted(entry.cap, "medium", "preferred_source_silent")
             self._context.publisher.publish(Entry(cap, entry.received, entry.explanation))
         self._context.schedule.hasten(mint)
-
-    def _asked_its_source(self, mint: Mint) -> bool:
-        """Return whether the source behind a fresh value was asked too: a top-up changes no token's source."""
-        entry = self._context.cache.get(mint)
-        if entry is None or self._context.clock.monotonic() - entry.received > self._context.policy.fresh_seconds:
-            return True
-        return (
-            entry.cap.source in self._answers.by_source[mint] or entry.cap.source in self._answers.failures[mint]
-        )
-
-    def _could_ask_more(self, mint: Mint) -> bool:
-        return any(self._answers.may_top_up(source, mint) for source in self._context.sources)
 
     def _is_outdated(self, mint: Mint) -> bool:
         """Return whether what is in memory is newer than every answer of this batch."""

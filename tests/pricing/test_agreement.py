@@ -8,7 +8,7 @@ import pytest
 from sidecar.models import Confidence, Quote
 from sidecar.pricing.result import Valuation
 from sidecar.pricing.token_state import Comparison
-from tests.pricing.build import KNOWN, agreed, cap_of, dexscreener, gecko, jupiter, valued
+from tests.pricing.build import KNOWN, START, agreed, cap_of, dexscreener, gecko, jupiter, valued
 
 THIN: Final = 5_000
 
@@ -55,6 +55,36 @@ def test_a_verdict_stands_until_the_next_comparison_at_most_ten_minutes() -> Non
     assert confidence(jupiter(2, seconds=600.1), before=agreed(0), seconds=600.1) == "medium"
     assert confidence(jupiter(2, seconds=600), before=agreed(0, disagreements=2), seconds=600) == "low"
     assert confidence(jupiter(2, seconds=600.1), before=agreed(0, disagreements=2), seconds=600.1) == "medium"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (jupiter(2), dexscreener("2.1", seconds=60), "high"),
+        (jupiter(2), dexscreener("2.1", seconds=60.1), "medium"),
+        (jupiter(2), dexscreener("2.1001", seconds=60), "medium"),
+        (jupiter(2, THIN), dexscreener(2, seconds=30), "medium"),
+        (jupiter(2), jupiter(2, seconds=30), "medium"),
+    ],
+)
+def test_the_last_good_price_of_another_source_may_agree(first: Quote, second: Quote, expected: str) -> None:
+    before = valued(first)
+    now = second.received.monotonic - START.monotonic
+    assert cap_of(valued(second, state=before.state, seconds=now)).confidence == expected
+
+
+def test_the_last_good_price_of_a_source_that_has_answered_since_says_nothing() -> None:
+    before = valued(jupiter(2)).state
+    assert cap_of(valued(dexscreener(2, seconds=9), state=before, seconds=9)).confidence == "high"
+    omitted = valued(dexscreener(2, seconds=9), state=before, seconds=9, omitted=["jupiter"])
+    thin = valued(jupiter(2, THIN, seconds=9), dexscreener(2, seconds=9), state=before, seconds=9)
+    assert [cap_of(one).confidence for one in (omitted, thin)] == ["medium", "medium"]
+
+
+def test_the_last_good_price_of_another_source_is_no_disagreement() -> None:
+    before = valued(jupiter(2)).state
+    later = valued(dexscreener(3, seconds=9), state=before, seconds=9)
+    assert (later.state.comparison, cap_of(later).confidence_reasons) == (None, ("single_source",))
 
 
 def chain_of(*second_prices: float) -> list[Valuation]:

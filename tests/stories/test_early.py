@@ -152,6 +152,19 @@ async def test_early_refreshes_take_a_fifth_of_the_budget_and_each_takes_a_hundr
         assert Counter(len(mints) for mints in calls) == {100: len(calls) - 2, 30: 2}
 
 
+async def test_early_calls_for_what_another_source_prices_cost_no_token_its_confidence() -> None:
+    async with running(settings(30), tokens=TOKENS) as rig:
+        for mint in MINTS[:5]:
+            rig.market.forget("jupiter", mint)
+        play = await learnt(rig, dict.fromkeys(MINTS[:30], LIVELY))
+        seen = set()
+        for _ in range(18):
+            await play.go_on(10, dict.fromkeys(MINTS[:30], 3))
+            caps = [cap for mint in MINTS[5:30] if (cap := rig.cap(mint))]
+            seen |= {(cap.source, cap.confidence) for cap in caps}
+        assert seen == {("jupiter", "high"), ("dexscreener", "high")}
+
+
 async def test_where_not_all_have_room_the_most_requested_of_equals_come_first() -> None:
     async with running(settings(130), tokens=TOKENS) as rig:
         play = await learnt(rig, dict.fromkeys(MINTS, WILD))
