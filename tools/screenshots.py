@@ -51,7 +51,7 @@ async def shoot(site: Site, browser: Browser, name: str, scheme: str, *, opened:
 async def main() -> None:
     """Take all of them."""
     FOLDER.mkdir(exist_ok=True)
-    async with serving() as site, chromium() as browser:
+    async with serving(trending=120) as site, chromium() as browser:
         await use(site, STEPS)
         await shoot(site, browser, "page-light", "light")
         await shoot(site, browser, "page-dark", "dark")

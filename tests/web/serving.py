@@ -27,6 +27,9 @@ STSOL: Final = "7dHbWXmci3dT8UFYWYZweBLXgycu7Y3iL6trKn1Y7ARj"
 API: Final = ApiSettings(port=0)
 OPS: Final = OpsSettings(port=0, host="127.0.0.1")
 SETTINGS: Final = Settings(api=API, ops=OPS)
+TRENDING_SOURCES: Final[tuple[Source, ...]] = ("jupiter", "dexscreener", "geckoterminal")
+FEW: Final = 6
+"""Of a trending list: they are warm sooner than the 120 that the market has there."""
 TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -96,11 +99,17 @@ class Site:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings = SETTINGS, *, prepare: Callable[[WatchedMarket], object] = id, warm: bool = True
+    settings: Settings = SETTINGS,
+    *,
+    prepare: Callable[[WatchedMarket], object] = id,
+    warm: bool = True,
+    trending: int = FEW,
 ) -> AsyncIterator[Site]:
-    """Run the sidecar on a market of its own, which `prepare` may change first."""
+    """Run the sidecar on a market with so many tokens a trending list, which `prepare` may change first."""
     clock = FakeClock()
     market = WatchedMarket(clock)
+    for source in TRENDING_SOURCES:
+        market.set_trending(source, market.trending(source)[:trending])
     prepare(market)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with serve(market) as urls, aiohttp.ClientSession(timeout=timeout) as session:

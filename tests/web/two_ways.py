@@ -90,7 +90,7 @@ class Ways:
 
     async def compare(self, chunks: Sequence[bytes], *, ends: bool = False) -> bytes:
         """Send the same to both; return what both answered."""
-        fast, slow = [await exchange(site, chunks, ends=ends) for site in (self.fast, self.slow)]
+        fast, slow = await asyncio.gather(*(exchange(site, chunks, ends=ends) for site in (self.fast, self.slow)))
         assert fast == slow, chunks
         return fast[0]
 
