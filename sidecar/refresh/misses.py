@@ -1,5 +1,6 @@
 """Look-ups that found nothing in memory: gathered for a moment, they share batches; too many are refused."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -33,6 +34,8 @@ class Misses:
         self._waiting: dict[Mint, Future] = {}
         self._count = 0
         self._stopped = False
+        self.begun = asyncio.Event()
+        """Set by the first miss."""
 
     def ask(self, mints: Iterable[Mint]) -> dict[Mint, Future]:
         """Fetch mints that look-ups wait for. Each future gets what came of its mint, never an exception."""
@@ -61,6 +64,7 @@ class Misses:
 
     def _queue(self, mint: Mint) -> Future:
         future = new_future()
+        self.begun.set()
         self._count += 1
         future.add_done_callback(self._miss_ended)
         self._waiting[mint] = future

@@ -26,6 +26,8 @@ def build_loops(
         trending=engine.trending,
         tracked_changed=tracked_changed,
         statistics=statistics,
+        hurry=engine.misses.begun,
+        clock=engine.clock,
     )
     limit = step_limit_seconds(engine.settings)
     tools: Any = {"clock": engine.clock, "metrics": engine.metrics, "step_limit": limit}

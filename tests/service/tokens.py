@@ -20,6 +20,13 @@ PRICED: Final = tuple(mint for mint in POPULAR_MINTS if mint != STSOL)
 __all__ = ["BONK", "JUP", "MSOL", "POPULAR_MINTS", "PRICED", "SOL", "STSOL", "USDC", "WIF"]
 
 
+def is_deep(market: Market, mint: Mint) -> bool:
+    """Return whether the liquidity stays above a 10,000th of the cap when the price doubles."""
+    token = market.tokens[mint]
+    cap = market.price(mint) * float(token.total_supply)
+    return (token.liquidity_usd or 0) > cap / 5_000
+
+
 def plain_tokens(market: Market, count: int) -> list[Mint]:
     """Return tokens off the popular list that every source prices well and that all circulate."""
     found = [
@@ -31,6 +38,7 @@ def plain_tokens(market: Market, count: int) -> list[Mint]:
         and token.quote_side_of is None
         and token.scaled is None
         and token.circulating_supply == token.total_supply
+        and is_deep(market, token.mint)
         and all(market.find(source, token.mint) is not None for source in SOURCES)
     ]
     assert len(found) >= count

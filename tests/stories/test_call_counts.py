@@ -3,7 +3,7 @@
 from collections import Counter
 
 from sidecar.config.settings import PricingSettings, Settings
-from sidecar.demo import Source
+from sidecar.demo import Fault, Source
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import POPULAR_MINTS, PRICED, STSOL, plain_tokens
 
@@ -99,3 +99,32 @@ async def test_what_has_no_price_is_asked_for_alone_less_and_less() -> None:
         assert len(alone) <= 7
         assert rig.cap(STSOL) is None
         assert POPULAR_MINTS.index(STSOL) >= 0
+
+
+async def test_a_start_asks_ten_times_the_trending_lists_and_their_tokens_included() -> None:
+    async with running() as rig:
+        await rig.run_for(20)
+        calls = rig.calls_since(0)
+        assert calls.total() == 10
+        assert calls["jupiter", PRICE_CALLS["jupiter"]] == 1
+        assert calls["solana_rpc", "getMultipleAccounts"] == 1
+        assert len(rig.service.engine.tracker.tier("trending")) >= 40
+        assert all(rig.cap(mint) for mint in rig.service.engine.tracker.tier("trending"))
+
+
+def hang_a_list(market: WatchedMarket) -> None:
+    market.faults["geckoterminal"] = Fault(kind="hang")
+
+
+async def test_a_start_waits_half_a_second_at_most_for_the_trending_lists() -> None:
+    async with running(prepare=hang_a_list) as rig:
+        await rig.run_for(0.49)
+        assert rig.cap(PRICED[0]) is None
+        await rig.run_for(0.02)
+        assert all(rig.cap(mint) for mint in PRICED)
+
+
+async def test_a_look_up_at_the_start_does_not_wait_for_the_trending_lists() -> None:
+    async with running(prepare=hang_a_list) as rig:
+        found = await rig.finish(rig.service.get(PRICED[0]), within=0.1)
+        assert found.confidence == "high"

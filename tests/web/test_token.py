@@ -52,7 +52,7 @@ async def test_a_token_has_every_field_of_the_contract_with_the_figures_of_the_m
         "circulating_source": "jupiter",
         "timestamp": UNIX_START,
         "confidence_reasons": [],
-        "sources_agreeing": 3,
+        "sources_agreeing": 2,
         "price_spread": 0.0,
         "price_slot": slot,
         "supply_slot": slot,
