@@ -17,7 +17,8 @@ from sidecar.service.wiring import Engine
 
 SAME_SECONDS: Final = 1.0
 """How far apart two reckonings of one moment may be."""
-RECORDS_A_TURN: Final = 20
+RECORDS_A_TURN: Final = 5
+"""They take two milliseconds, most of it for the check of each figure."""
 
 
 class Receiving:
