@@ -7,18 +7,21 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from tests.programs import require_program
 
+PROGRAM: Final = os.environ.get("REDIS_SERVER", "redis-server")
+"""Which server the tests drive: valkey-server speaks the same language."""
+
 
 class RedisServer:
     """One server. It keeps nothing on disk: started again it is empty."""
 
-    def __init__(self, folder: Path, *arguments: str, program: str = "redis-server") -> None:
-        self._program = require_program(program, package=program)
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._program = require_program(PROGRAM, package=PROGRAM)
         self._folder = folder
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
@@ -63,7 +66,7 @@ class RedisServer:
 
     async def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.returncode is None, "redis-server ended at once"
+        assert self._process.returncode is None, f"{self._program} ended at once"
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(str(self.socket))
@@ -73,9 +76,9 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, *arguments: str, program: str = "redis-server") -> AsyncIterator[RedisServer]:
+async def redis_server(folder: Path, *arguments: str) -> AsyncIterator[RedisServer]:
     """Run a server while the context lasts."""
-    server = RedisServer(folder, *arguments, program=program)
+    server = RedisServer(folder, *arguments)
     try:
         await server.start()
         yield server

@@ -1,7 +1,6 @@
 """What is done in Redis at one moment: the lease, guarded writes, sums, lists, pages."""
 
 import asyncio
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,13 +29,9 @@ ACL_RULES = (
 )
 
 
-VALKEY = ["valkey-server"] if shutil.which("valkey-server") else []
-"""Debian has it from trixie on."""
-
-
-@pytest.fixture(params=["redis-server", *VALKEY])
-async def redis(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[RedisServer]:
-    async with redis_server(tmp_path, program=str(request.param)) as server:
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with redis_server(tmp_path) as server:
         yield server
 
 
