@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,10 +39,23 @@ class Process:
         addresses = await self.event("listening")
         self._api, self._ops = addresses["api"][0], addresses["ops"][0]
 
+    async def drain(self) -> None:
+        """Read the log until its end, so that a long one does not stop the process."""
+        assert self._process.stderr is not None
+        while line := await self._process.stderr.readline():
+            self.log.append(json.loads(line))
+
     async def token(self, mint: str) -> dict[str, Any]:
         """Ask the application's listener for a token."""
         async with aiohttp.ClientSession() as session, session.get(f"{self._api}/mc/{mint}") as response:
             body: dict[str, Any] = await response.json(content_type=None)
+            return body
+
+    async def tokens(self, mints: Sequence[str]) -> dict[str, Any]:
+        """Ask the application's listener for many tokens at once."""
+        asked = {"mints": list(mints)}
+        async with aiohttp.ClientSession() as session, session.post(f"{self._api}/mc", json=asked) as response:
+            body: dict[str, Any] = await response.json()
             return body
 
     async def status(self) -> dict[str, Any]:
@@ -63,9 +76,16 @@ class Process:
             return await self._process.wait()
 
 
-@asynccontextmanager
-async def serving(folder: Path, urls: Mapping[Source, str], **settings: Any) -> AsyncIterator[Process]:
+def serving(folder: Path, urls: Mapping[Source, str], **settings: Any) -> AbstractAsyncContextManager[Process]:
     """Run the sidecar with these upstreams and settings until the context ends; it listens."""
+    return serving_program(("sidecar",), folder, urls, settings)
+
+
+@asynccontextmanager
+async def serving_program(
+    program: Sequence[str], folder: Path, urls: Mapping[Source, str], settings: Mapping[str, Any]
+) -> AsyncIterator[Process]:
+    """Run a module that takes the command's arguments as `serving` runs the sidecar."""
     tree = {
         "api": {"host": "127.0.0.1", "port": 0},
         "ops": {"host": "127.0.0.1", "port": 0},
@@ -77,7 +97,7 @@ async def serving(folder: Path, urls: Mapping[Source, str], **settings: Any) -> 
     path.write_text(yaml.safe_dump(tree))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MC_SIDECAR")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sidecar", "serve", "--config", str(path)),
+        *(sys.executable, "-m", *program, "serve", "--config", str(path)),
         stderr=asyncio.subprocess.PIPE,
         env=environment,
     )

@@ -26,8 +26,8 @@ QUIET: Final = Settings(tracking=TrackingSettings(trending_tokens=0))
 class CountingMarket(Market):
     """A market that remembers what it was asked."""
 
-    def __init__(self) -> None:
-        super().__init__(seed=1, tokens=500)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(seed=1, tokens=500, **options)
         self.asked: list[tuple[float, Source, str, tuple[str, ...]]] = []
 
     def record(self, source: Source, name: str, mints: tuple[str, ...]) -> None:

@@ -3,10 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
@@ -24,6 +21,7 @@ from tests.system.fleet.members import (
     shared,
     until,
 )
+from tests.system.fleet.proxy import proxy
 
 ALONE_SECONDS = 2.0
 """Within which a sidecar is alone when Redis does not serve."""
@@ -140,7 +138,7 @@ async def test_a_fleet_goes_alone_when_redis_does_not_serve_and_forms_again() ->
 
 async def slow_and_too_slow() -> None:
     """Play a Redis that takes a tenth of a second, which is borne with, and more than a second, which is not."""
-    async with fleet() as rig, slow_proxy(rig.redis.socket) as slowness:
+    async with fleet() as rig, proxy(rig.redis.socket) as slowness:
         await rig.formed(1)
         slowness.seconds = 0.1
         (slow,) = await rig.join(settings=shared(rig.settings, slowness.url))
@@ -152,49 +150,6 @@ async def slow_and_too_slow() -> None:
         slowness.seconds = 0.0
         await until(lambda: role(slow) == "follower")
         await slow.stop()
-
-
-class Slowness:
-    """How long a proxy keeps what Redis answers, and where it listens."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.seconds = 0.0
-
-
-@asynccontextmanager
-async def slow_proxy(target: Path) -> AsyncIterator[Slowness]:
-    """Pass everything on to a Redis, its answers late."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "slow.sock"
-        slowness = Slowness(f"unix://{path}")
-
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there, back = await asyncio.open_unix_connection(target)
-            passing.add(asyncio.gather(_pass_on(reader, back), _pass_on(there, writer, slowness)))
-
-        passing: set[asyncio.Future[tuple[None, None]]] = set()
-        server = await asyncio.start_unix_server(accept, path)
-        try:
-            yield slowness
-        finally:
-            server.close()
-            for one in passing:
-                one.cancel()
-            await asyncio.gather(*passing, return_exceptions=True)
-
-
-async def _pass_on(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slowness: Slowness | None = None
-) -> None:
-    try:
-        while data := await reader.read(65_536):
-            await asyncio.sleep(slowness.seconds if slowness else 0.0)
-            writer.write(data)
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
 
 
 async def test_an_emptied_redis_is_filled_again_with_what_the_leader_remembers() -> None:
@@ -321,29 +276,11 @@ async def test_an_unusable_url_leaves_a_sidecar_alone() -> None:
         assert (member.fleet_status() or {})["last_error"]
 
 
-@asynccontextmanager
-async def silent_proxy() -> AsyncIterator[str]:
-    """Listen, accept, and never say a word."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "silent.sock"
-        opened: list[asyncio.StreamWriter] = []
-
-        async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            opened.append(writer)
-
-        server = await asyncio.start_unix_server(accept, path)
-        try:
-            yield f"unix://{path}"
-        finally:
-            server.close()
-            for writer in opened:
-                writer.close()
-
-
 async def test_a_redis_that_accepts_and_is_silent_keeps_no_sidecar_waiting() -> None:
-    async with fleet() as rig, silent_proxy() as url:
+    async with fleet() as rig, proxy(rig.redis.socket) as silent:
+        silent.is_silent = True
         began = time.monotonic()
-        (member,) = await rig.join(settings=shared(rig.settings, url))
+        (member,) = await rig.join(settings=shared(rig.settings, silent.url))
         assert time.monotonic() - began < ALONE_SECONDS
         assert role(member) == "alone"
         await until(lambda: is_warm(member))

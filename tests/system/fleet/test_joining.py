@@ -6,8 +6,8 @@ from sidecar.demo.tokens import address_of
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.receiving import RECORDS_A_TURN
 from sidecar.service.service import PreCacheService
-from tests.fleet.members import fleet, metric
 from tests.service.tokens import JUP
+from tests.system.fleet.members import fleet, metric
 
 RECORDS = 500
 
