@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from sidecar.errors import InvalidRequestError, NotPricedError, TooManyMintsError
 from sidecar.models import Mint
-from sidecar.service.lookups import LookupHit
+from sidecar.service.memory_lookups import LookupHit
 from sidecar.service.service import PreCacheService
 from sidecar.web.batch_limit import BatchLimit
 from sidecar.web.bodies import look_up_batch, token_body

@@ -9,7 +9,8 @@ import msgspec
 from sidecar.cache.cache import Entry
 from sidecar.errors import McSidecarError
 from sidecar.runtime.aio import yielding
-from sidecar.service.lookups import MINTS_A_TURN, LookupHit, Lookups
+from sidecar.service.lookups import MINTS_A_TURN, Lookups
+from sidecar.service.memory_lookups import LookupHit
 
 K = TypeVar("K", bound=str)
 

@@ -6,7 +6,7 @@ from typing import Any
 from sidecar.models import Mint
 from sidecar.pricing.explain import QuoteExplanation, explain_supplies
 from sidecar.runtime.clock import now
-from sidecar.service.lookups import LookupHit
+from sidecar.service.memory_lookups import LookupHit
 from sidecar.service.service import PreCacheService
 
 

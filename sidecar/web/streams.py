@@ -13,7 +13,8 @@ from sidecar.errors import McSidecarError, NotPricedError, OverloadedError, Upst
 from sidecar.models import MarketCap, Mint
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
-from sidecar.service.lookups import MINTS_A_TURN, LookupHit
+from sidecar.service.lookups import MINTS_A_TURN
+from sidecar.service.memory_lookups import LookupHit
 from sidecar.service.service import PreCacheService
 from sidecar.web.bodies import batch_body, token_body
 from sidecar.web.change_log import ChangeLog

@@ -13,7 +13,7 @@ from sidecar.config.settings import PricingSettings, Settings, TrendingSettings
 from sidecar.demo import Fault, Source, Token
 from sidecar.demo.tokens import address_of
 from sidecar.models import Mint
-from sidecar.service.lookups import LookupHit
+from sidecar.service.memory_lookups import LookupHit
 from tests.running import Rig, WatchedMarket, running
 
 PriceSourceName = Literal["jupiter", "dexscreener", "geckoterminal"]
