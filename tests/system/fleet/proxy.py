@@ -18,8 +18,12 @@ class Proxy:
         self.passing: set[asyncio.Future[tuple[None, None]]] = set()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection."""
-        there, back = await asyncio.open_unix_connection(self._target)
+        """Take a connection; end it where Redis takes none."""
+        try:
+            there, back = await asyncio.open_unix_connection(self._target)
+        except OSError:
+            writer.close()
+            return
         self.passing.add(asyncio.gather(self._questions(reader, back), self._answers(there, writer)))
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
