@@ -146,7 +146,7 @@ class Parsed(msgspec.Struct, Generic[T], frozen=True):
     """The newest slot of the chain that the answer names."""
 
 
-class MarketCap(msgspec.Struct, frozen=True, kw_only=True):
+class MarketCap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One token's market cap as it is served. Money in USD, supplies in whole tokens; unknown is None, never 0."""
 
     mint: Mint

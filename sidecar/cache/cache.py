@@ -18,7 +18,7 @@ MOST_ASKED_FOR: Final = 1000
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
-    """One market cap in memory, with its answer prepared but for what changes with its age, and `cached`."""
+    """One market cap in memory."""
 
     cap: MarketCap
     received: float
@@ -27,7 +27,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     asked_again: float = 0.0
     """Monotonic time of the last refresh that a stale look-up caused."""
     body: bytes = b""
-    """The answer up to `uncertainty`, or with it where that is unknown."""
+    """What `encode` returns, from `prepare` on: most tokens are refreshed more often than they are asked for."""
     fresh_squared: float = 0.0
     """The square of the uncertainty at age 0."""
     variance: float | None = None
@@ -43,12 +43,22 @@ class Entry(msgspec.Struct, eq=False, gc=False):
 
     def __post_init__(self) -> None:
         self.asked_again = self.received
-        cap, end = self.cap, b'"age_seconds"'
+        cap = self.cap
         if cap.volatility is not None and cap.uncertainty is not None:
             self.fresh_squared, self.variance = cap.uncertainty**2, cap.volatility**2 / HOUR_SECONDS
-            end = b'"uncertainty"'
-        encoded = msgspec.json.encode(cap)
-        self.body = encoded[: encoded.rindex(end)]
+
+    def encode(self) -> bytes:
+        """Return the answer but for what changes with its age, and `cached`.
+
+        That is up to `uncertainty`, or with it where that is unknown.
+        """
+        encoded = msgspec.json.encode(self.cap)
+        return encoded[: encoded.rindex(b'"age_seconds"' if self.variance is None else b'"uncertainty"')]
+
+    def prepare(self) -> bytes:
+        """Return what `encode` does, and keep it in `body`."""
+        self.body = self.body or self.encode()
+        return self.body
 
     def uncertainty(self, age_seconds: float) -> float | None:
         """Return the standard error of the market cap at an age, as a ratio; None where it is unknown."""

@@ -11,14 +11,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from structlog.dev import ConsoleRenderer, plain_traceback
-from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
-from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from sidecar.config.kinds import LogFormat, LogLevel
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings
+from sidecar.runtime.absent import absent
+
+with absent("rich"):  # structlog would import it for its own tracebacks: 3 MiB of each sidecar, and ours are plain
+    from structlog.dev import ConsoleRenderer, plain_traceback
+    from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
+    from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 _PLACE: Final = re.compile(
     r'^([ |]*File "[^"]*/(?:sidecar|site-packages|asyncio)/[^"]*", line \d+, in \S+)$', re.MULTILINE

@@ -48,6 +48,7 @@ class Tally:
             return False
         entry.counts_until = self._same_until(entry, age, now)
         entry.max_age = self.max_age(entry)
+        entry.prepare()
         self._counting.append(entry)
         return True
 

@@ -1,4 +1,4 @@
-"""The bodies of answers that hold tokens: prepared when a value is published, finished when it is served."""
+"""The bodies of answers that hold tokens: prepared when a value is first asked for, finished when it is served."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,12 +24,16 @@ _BATCH: Final = b'{"tokens":{%b},"errors":{}}'
 
 
 def token_body(found: LookupHit) -> bytes:
-    """Finish a prepared answer: only what changes with time is written now."""
+    """Finish an answer: what changes with time is written now, the rest is kept for the next request.
+
+    It is not kept of a token that was waited for: many are asked for only once.
+    """
+    body = found.entry.prepare() if found.cached else found.entry.encode()
     end = _ENDS[found.stale, found.cached]
     if found.uncertainty is None:
-        return b'%b"age_seconds":%.3f%b' % (found.entry.body, found.age_seconds, end)
+        return b'%b"age_seconds":%.3f%b' % (body, found.age_seconds, end)
     return b'%b"uncertainty":%.8f,"age_seconds":%.3f%b' % (
-        found.entry.body,
+        body,
         found.uncertainty,
         found.age_seconds,
         end,

@@ -7,13 +7,14 @@ from sidecar.models import Mint
 
 
 class ChangeLog:
-    """Numbers the changes, and keeps the number of each mint's last one."""
+    """Numbers the changes, and keeps the number of each mint's last one: from when `keep` has been called."""
 
     def __init__(self) -> None:
         self.number = 0
         """That of the newest change."""
         self.forgotten = 0
         """Up to this number changes may be missing."""
+        self._is_kept = False
         self._changed: OrderedDict[Mint, int] = OrderedDict()
         """The oldest first."""
 
@@ -22,9 +23,17 @@ class ChangeLog:
         self.number += 1
         return self.number
 
+    def keep(self) -> None:
+        """Keep what is noted from now on."""
+        self._is_kept = True
+
     def note(self, mint: Mint, max_mints: int) -> int:
         """Return the number of a mint's change; the oldest is forgotten where there are more than `max_mints`."""
-        self._changed[mint] = number = self.next_number()
+        number = self.next_number()
+        if not self._is_kept:
+            self.forgotten = number
+            return number
+        self._changed[mint] = number
         self._changed.move_to_end(mint)
         if len(self._changed) > max_mints:
             _, self.forgotten = self._changed.popitem(last=False)

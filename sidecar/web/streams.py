@@ -62,6 +62,7 @@ class Streams:
         prefix = f"{self._process}-{crc32((name or ','.join(sorted(mints))).encode()):08x}-"
         stream = Stream(mints, name, prefix.encode(), self._clock)
         self._open[stream] = None
+        self._log.keep()
         self._count(stream)
         return stream
 

@@ -212,14 +212,16 @@ def test_a_flood_of_unpriced_mints_is_bounded_and_evicts_no_value() -> None:
 def test_the_prepared_answer_is_the_token_up_to_what_changes() -> None:
     odd = msgspec.structs.replace(CAP, symbol='"age_seconds"')
     held = Entry(odd, 0.0, ())
-    whole = held.body + b'"age_seconds":0.0,"stale":false,"cached":true}'
+    assert held.body == b""
+    whole = held.prepare() + b'"age_seconds":0.0,"stale":false,"cached":true}'
     assert msgspec.json.decode(whole, type=MarketCap) == odd
+    assert held.encode() == held.body == held.prepare()
 
 
 def test_the_uncertainty_grows_from_the_quotes_distance_with_the_square_root_of_the_age() -> None:
     moving = msgspec.structs.replace(CAP, volatility=0.06, uncertainty=0.003)
     held = Entry(moving, 0.0, ())
-    assert held.body.endswith(b'"volatility":0.06,')
+    assert held.encode().endswith(b'"volatility":0.06,')
     assert held.uncertainty(0) == pytest.approx(0.003)
     assert held.uncertainty(16) == pytest.approx(0.005)
     assert held.uncertainty(3600) == pytest.approx(math.hypot(0.003, 0.06))

@@ -6,10 +6,12 @@ import sys
 import pytest
 
 
-def test_what_serves_does_without_redis_until_there_is_a_fleet() -> None:
-    code = "import sys, sidecar.app, sidecar.cli; print('redis' in sys.modules)"
+def test_what_serves_does_without_redis_until_there_is_a_fleet_and_without_rich() -> None:
+    code = (
+        "import sys, sidecar.app, sidecar.cli, sidecar.runtime.logs; print({'redis', 'rich'} & sys.modules.keys())"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert found.stdout == "False\n"
+    assert found.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("module", ["sidecar", "sidecar.config", "sidecar.pricing.valuation"])

@@ -188,6 +188,8 @@ async def test_others_have_their_turn_while_many_tracked_tokens_are_looked_up(
 ) -> None:
     async with serving() as site:
         entry = site.sidecar.service.engine.cache.peek(Mint(SOL))
+        assert entry is not None
+        entry.prepare()
         monkeypatch.setattr(Lookups, "tracked", lambda _, mints, __: [entry for _ in mints])
         with calls_per_turn(monkeypatch, (bodies, "_members")) as counts:
             answer = await site.post(nobodys(1000))
