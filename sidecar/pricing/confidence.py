@@ -1,6 +1,7 @@
 """How sure a market cap is, and what keeps it from high (docs/rules.md: F8). Pure."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -44,7 +45,13 @@ def confidence(evidence: Evidence) -> tuple[Confidence, tuple[ConfidenceReason, 
     """Return the confidence and what keeps it from high, each reason once."""
     limits = list(_limits(evidence))
     lowest = min((limit for limit, _ in limits), key=_ORDER.index, default=_ORDER[-1])
-    return lowest, tuple(dict.fromkeys(reason for _, reason in limits))
+    return lowest, _shared(tuple(dict.fromkeys(reason for _, reason in limits)))
+
+
+@lru_cache(maxsize=256)
+def _shared(reasons: tuple[ConfidenceReason, ...]) -> tuple[ConfidenceReason, ...]:
+    """Return the same tuple for the same reasons: thousands of tokens have them in common."""
+    return reasons
 
 
 def is_lower(confidence: Confidence, other: Confidence) -> bool:

@@ -56,18 +56,7 @@ def explain_quotes(
     policy: Policy,
 ) -> tuple[QuoteExplanation, ...]:
     """Return a row for each quote, in the order of sources."""
-    return tuple(
-        QuoteExplanation(
-            source=entry.quote.source,
-            price_usd=as_float(entry.quote.price_usd),
-            liquidity_usd=as_float(entry.quote.liquidity_usd),
-            claimed_liquidity_usd=as_float(entry.quote.claimed_liquidity_usd or entry.quote.liquidity_usd),
-            received_monotonic=entry.quote.received.monotonic,
-            taken=entry is chosen,
-            reason=None if entry is chosen else reasons.get(entry.quote.source) or _why(entry, chosen, policy),
-        )
-        for entry in graded
-    )
+    return tuple(_quote_row(entry, chosen, reasons, policy) for entry in graded)
 
 
 def explain_supplies(state: TokenState, now: Instant) -> list[SupplyExplanation]:
@@ -89,6 +78,21 @@ def explain_supplies(state: TokenState, now: Instant) -> list[SupplyExplanation]
 def as_float(number: Decimal | None) -> float | None:
     """Return a figure as a double, None for what is unknown or not finite."""
     return None if number is None or not number.is_finite() else float(number)
+
+
+def _quote_row(
+    entry: GradedQuote, chosen: GradedQuote | None, reasons: Mapping[str, RefusalReason], policy: Policy
+) -> QuoteExplanation:
+    quote, liquidity = entry.quote, as_float(entry.quote.liquidity_usd)
+    return QuoteExplanation(
+        source=quote.source,
+        price_usd=as_float(quote.price_usd),
+        liquidity_usd=liquidity,
+        claimed_liquidity_usd=as_float(quote.claimed_liquidity_usd) or liquidity,
+        received_monotonic=quote.received.monotonic,
+        taken=entry is chosen,
+        reason=None if entry is chosen else reasons.get(quote.source) or _why(entry, chosen, policy),
+    )
 
 
 def _why(entry: GradedQuote, chosen: GradedQuote | None, policy: Policy) -> str:

@@ -29,15 +29,17 @@ def market_cap(
     price, tokens = quote.price_usd or Decimal(), supply.for_market_cap or Decimal()
     last = comparison if verdict_stands(comparison, now) else None
     own_first = [quote, *quotes]
+    cap, circulating = float(EXACT.multiply(price, tokens)), as_float(supply.circulating)
+    fdv = None if supply.total is None else float(EXACT.multiply(price, supply.total))
     return MarketCap(
         mint=mint,
         symbol=symbol or quote.symbol,
         price_usd=float(price),
-        market_cap_usd=float(EXACT.multiply(price, tokens)),
+        market_cap_usd=cap,
         basis="total" if supply.circulating is None else "circulating",
-        fdv_usd=None if supply.total is None else float(EXACT.multiply(price, supply.total)),
-        circulating_supply=as_float(supply.circulating),
-        total_supply=as_float(supply.total),
+        fdv_usd=cap if fdv == cap else fdv,  # the same number, kept once
+        circulating_supply=circulating,
+        total_supply=circulating if supply.total == supply.circulating else as_float(supply.total),
         liquidity_usd=as_float(quote.liquidity_usd),
         confidence=confidence[0],
         source=quote.source,

@@ -138,7 +138,7 @@ def _chain_total(chain: ChainSupply, state: TokenState, now: Instant) -> Effecti
     """Apply the UI multiplier in force, or not, as the preferred source's own total shows."""
     multiplier = multiplier_at(chain, now)
     said = _said_total(state, chain, now)
-    scaled = EXACT.multiply(chain.total, multiplier)
+    scaled = chain.total if multiplier == ONE else EXACT.multiply(chain.total, multiplier)
     fits_scaled, fits_raw = (said is not None and _is_same(chain, said, total) for total in (scaled, chain.total))
     stated = _preferred_total(state.source_total, chain, now) or said
     displayed = multiplier == ONE or stated is None or _is_scaled(chain, stated, scaled)

@@ -102,7 +102,8 @@ def _take_total(state: TokenState, quote: Quote, now: Instant, jump_factor: Deci
     state = _with_decimals(state, quote, now)
     if not _may_replace_total(state.source_total, quote, now) or quote.total_supply is None:
         return state, False
-    new, used = SourcedValue(quote.total_supply, quote.source, quote.received), state.source_total
+    value = _known(quote.total_supply, state)
+    new, used = SourcedValue(value, quote.source, quote.received), state.source_total
     if used is not None and used.source == new.source and is_remembered(used.received, now):
         used = in_unit_of(used, chain_in_use(state, now), now)
     else:
@@ -114,6 +115,14 @@ def _take_total(state: TokenState, quote: Quote, now: Instant, jump_factor: Deci
     is_taken = total is new
     known = new if is_taken else state.source_total
     return replace(state, source_total=known, source_total_pending=pending), not is_taken
+
+
+def _known(value: Decimal, state: TokenState) -> Decimal:
+    """Return the total that is remembered where it is the same number: most tokens' are, and are kept once so."""
+    if state.chain is not None and state.chain.total == value:
+        return state.chain.total
+    total = state.source_total
+    return value if total is None or total.value != value else total.value
 
 
 def _with_decimals(state: TokenState, quote: Quote, now: Instant) -> TokenState:
@@ -140,10 +149,8 @@ def _take_circulating(
     """Take over a circulating supply that is positive and at most 1 % above the total."""
     if quote.circulating_supply is None:
         return state, False
-    new, total = (
-        SourcedValue(quote.circulating_supply, quote.source, quote.received),
-        effective_supply(state, now).total,
-    )
+    new = SourcedValue(_known(quote.circulating_supply, state), quote.source, quote.received)
+    total = effective_supply(state, now).total
     if new.value <= 0 or (total is not None and new.value > EXACT.multiply(total, SAME_FACTOR)):
         return state, True
     used = circulating_in_use(state, now) if state.circulating is not None else _stand_in(new, total)

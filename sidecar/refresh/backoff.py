@@ -1,6 +1,8 @@
 """What each source is known to lack or to price (docs/rules.md: R3, F10)."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
@@ -32,27 +34,27 @@ class OmissionBackoff:
         self._first_seconds = first_seconds
         self._max_entries = max_entries
         self._clock = clock
-        self._entries: LRUCache[tuple[str, Mint], _Entry] = LRUCache(max_entries)
+        self._entries: defaultdict[str, LRUCache[Mint, _Entry]] = defaultdict(partial(LRUCache, max_entries))
         self._priced: dict[str, dict[Mint, float]] = {}
 
     def note(self, source: str, mint: Mint, shortfall: Shortfall | None) -> None:
         """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it."""
         self._note_priced(source, mint, priced=shortfall != "omitted")
-        key = (source, mint)
+        entries = self._entries[source]
         if shortfall is None:
-            self._entries.pop(key, None)
+            entries.pop(mint, None)
             return
-        known: _Entry | None = self._entries.get(key)
+        known: _Entry | None = entries.get(mint)
         now = self._clock.monotonic()
         if known is None or now >= known.until:
             times = 0 if known is None else known.times + 1
             pause = min(LONGEST_BACKOFF_SECONDS, self._first_seconds * 2 ** min(times, 32))
             known = _Entry(now + pause, times, shortfall)
-        self._entries[key] = msgspec.structs.replace(known, shortfall=shortfall)
+        entries[mint] = msgspec.structs.replace(known, shortfall=shortfall)
 
     def shortfall(self, source: str, mint: Mint) -> Shortfall | None:
         """Return what the source last fell short by while it is not to be asked for the mint alone."""
-        known: _Entry | None = self._entries.get((source, mint))
+        known: _Entry | None = self._entries[source].get(mint)
         return known.shortfall if known is not None and self._clock.monotonic() < known.until else None
 
     def priced(self, source: str, mints: Iterable[Mint]) -> list[Mint]:

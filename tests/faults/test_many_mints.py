@@ -32,7 +32,7 @@ def assert_bounded(rig: Rig) -> None:
     assert len(engine.cache) <= MAX_ENTRIES
     assert len(engine.cache._unpriced) <= MAX_ENTRIES
     assert len(engine.token_states) <= MAX_ENTRIES + tracking.max_tokens
-    assert len(engine.backoff._entries) <= MAX_ENTRIES
+    assert all(len(entries) <= MAX_ENTRIES for entries in engine.backoff._entries.values())
     assert len(engine.tracker._candidates) <= 2000
     assert len(engine.tracker.mints) <= tracking.max_tokens
     assert len(engine.schedule._due) == len(engine.tracker.mints)

@@ -79,7 +79,7 @@ def test_a_flood_of_unknown_mints_is_bounded(max_entries: int) -> None:
     backoff = build(FakeClock(), max_entries)
     for number in range(1000):
         backoff.note("jupiter", make_mint(number), "omitted")
-    assert len(backoff._entries) == max_entries
+    assert len(backoff._entries["jupiter"]) == max_entries
     assert backoff.shortfall("jupiter", make_mint(999)) == "omitted"
 
 

@@ -70,7 +70,7 @@ async def test_a_flood_leaves_every_structure_within_its_bound() -> None:
         assert len(engine.cache) <= 500
         assert len(engine.cache._unpriced) <= 500
         assert len(engine.token_states) <= 500 + 100
-        assert len(engine.backoff._entries) <= 500
+        assert all(len(entries) <= 500 for entries in engine.backoff._entries.values())
         assert len(engine.tracker._candidates) <= 2000
         assert engine.tracker.mints == frozenset(engine.tracker.popular)
 
