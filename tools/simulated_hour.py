@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.stories.attacks import TOLD
 from tests.stories.in_turn import Segment, play_in_turn
 from tests.stories.stage import MINUTE, PRICE_SOURCES, Sample, Story, longest_wrong, play, stretches
 from tests.stories.stories import STORIES
+from tests.stories.told import TOLD
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "simulated-hour.md"
 CONFIDENCES: Final = ("high", "medium", "low")

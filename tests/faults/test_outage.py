@@ -1,12 +1,19 @@
 """An hour and more without any upstream: values grow old, stale, and go; then all comes back by itself."""
 
+from typing import Final
+
 import pytest
 
 from sidecar.demo import Fault
 from sidecar.errors import UpstreamUnavailableError
+from sidecar.refresh.schedule import RETRY_SECONDS
+from sidecar.upstreams.breaker import LONGEST_PAUSE_SECONDS
 from tests.faults.warm import QUIET, break_all, recovers, repair_all, run_warm, served_from_memory, stand_still
 from tests.running import WatchedMarket, running
 from tests.service.tokens import PRICED
+
+MOST_SECONDS_TO_RECOVER: Final = LONGEST_PAUSE_SECONDS + RETRY_SECONDS
+"""The last pause of a circuit begins as late as with the repair, and a retry comes just before its end."""
 
 
 async def test_without_upstreams_values_grow_old_then_stale_then_go_and_come_back_in_a_refresh() -> None:
@@ -30,7 +37,7 @@ async def test_without_upstreams_values_grow_old_then_stale_then_go_and_come_bac
             assert 1 <= (failure.retry_after or 0) <= 60
         assert all(loop.overdue_seconds() < 0 for loop in rig.service.health.loops.values())
         repair_all(rig)
-        assert await rig.run_until(lambda: all(map(rig.cap, PRICED)), 75)
+        assert await rig.run_until(lambda: all(map(rig.cap, PRICED)), MOST_SECONDS_TO_RECOVER)
         await recovers(rig)
 
 
@@ -43,5 +50,5 @@ async def test_an_outage_from_the_start_is_no_reason_not_to_start_and_ends_by_it
         assert rig.service.health.is_warm()
         assert rig.calls() < 100
         repair_all(rig)
-        assert await rig.run_until(lambda: all(map(rig.cap, PRICED)), 75)
+        assert await rig.run_until(lambda: all(map(rig.cap, PRICED)), MOST_SECONDS_TO_RECOVER)
         await run_warm(rig, 60)

@@ -59,6 +59,12 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """Other tokens that are popular."""
 
 
+def story(title: str, minutes: int, events: Mapping[int, Change], *, about: str = "", **rest: Any) -> Story:
+    """Write a story down; each change is its own note."""
+    told = {minute: Event(title, change) for minute, change in events.items()}
+    return Story(title=title, about=about, minutes=minutes, events=told, **rest)
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One second: the truth, what the sources say, and what a look-up would be answered from memory."""
 

@@ -1,68 +1,27 @@
-"""The stories that docs/simulated-hour.md tells: what may happen to a token, and to the sources that price it."""
+"""The stories that docs/simulated-hour.md tells."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from sidecar.demo import Fault, Source
 from sidecar.demo.tokens import TOKEN_2022_PROGRAM
 from sidecar.models import ScaledUiAmount
 from tests.clock import UNIX_START
-from tests.running import WatchedMarket
-from tests.stories.stage import MINUTE, PRICE_SOURCES, TOKEN, Change, Event, Story
-
-MINT: Final = TOKEN.mint
-OFF: Final = Fault(kind="status", status=503)
-GARBAGE: Final = Fault(kind="garbage")
-PRICE: Final = TOKEN.price_usd
-
-
-def price(usd: float) -> Change:
-    """Let the truth be this price; sources without one of their own follow."""
-    return lambda market: market.set_price(MINT, usd)
-
-
-def says(source: Source, usd: float | None) -> Change:
-    """Let one source say this price, or follow the truth again."""
-    return lambda market: market.set_source_price(source, MINT, usd)
-
-
-def liquidity(usd: float) -> Change:
-    """Let the pool hold this much, in USD."""
-    return lambda market: market.set_liquidity(MINT, usd)
-
-
-def fault(source: Source, kind: Fault | None) -> Change:
-    """Let a source fail, or work again."""
-    return lambda market: market.faults.__setitem__(source, kind)
-
-
-def forgotten(source: Source) -> Change:
-    """Let a source leave the token out."""
-    return lambda market: market.forget(source, MINT)
-
-
-def together(*changes: Change) -> Change:
-    """Do several things at the same moment."""
-
-    def change(market: WatchedMarket) -> None:
-        for one in changes:
-            one(market)
-
-    return change
-
-
-def each(sources: Iterable[Source], kind: Fault | None) -> Change:
-    """Let several sources fail, or work again."""
-    return together(*(fault(source, kind) for source in sources))
-
-
-def lagging(usd: float, old_usd: float, *sources: Source) -> Change:
-    """Move the truth while some sources still say the old price."""
-    return together(price(usd), *(says(source, old_usd) for source in sources))
-
+from tests.stories.changes import (
+    GARBAGE,
+    OFF,
+    PRICE,
+    each,
+    fault,
+    forgotten,
+    lagging,
+    liquidity,
+    price,
+    says,
+    together,
+)
+from tests.stories.stage import MINUTE, PRICE_SOURCES, TOKEN, Event, Story
 
 CALM: Final = Story(
     title="A calm token",

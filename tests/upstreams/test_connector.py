@@ -1,6 +1,7 @@
 """Answers that are small to send and large to parse: a bound in bytes, a slice for each turn of the event loop."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
@@ -40,6 +41,16 @@ class Outcome(NamedTuple):
     error: Exception | None
     longest_turn: float
     """CPU seconds of the event loop's thread between two turns of another task."""
+
+
+@contextmanager
+def without_older_objects() -> Iterator[None]:
+    """Keep the garbage collector from what the tests before left in this process; what comes it still collects."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
@@ -96,10 +107,14 @@ async def fetch(url: str) -> Outcome:
 def test_a_flood_ends_the_call_at_the_bound_without_a_standstill_and_without_memory(
     flood: tuple[bytes, bytes], new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    with flooding(*flood) as (url, taken), asyncio.Runner(loop_factory=new_loop) as runner:
+    with (
+        flooding(*flood) as (url, taken),
+        asyncio.Runner(loop_factory=new_loop) as runner,
+        without_older_objects(),
+    ):
         outcome = runner.run(fetch(url))
     assert outcome.error is not None
-    assert outcome.longest_turn < 0.25  # 0.05 is promised, unbounded it is a second: a busy machine lies between
+    assert outcome.longest_turn < 0.05
     assert taken[0] < MOST_BYTES + 10_000_000  # the rest is in the kernel's buffers
 
 
