@@ -18,8 +18,8 @@ from sidecar.web.limits import LARGEST_FIELD_BYTES, PARSER_LIMIT_BYTES, READ_BUF
 
 USED: Final = {
     "RequestHandler": (
-        *("_force_close", "_messages", "_paused", "_request_count", "_upgraded", "_waiter", "force_close"),
-        *("connection_made", "data_received", "eof_received", "connection_lost"),
+        *("_buffer_paused", "_force_close", "_messages", "_paused", "_request_count", "_upgraded", "_waiter"),
+        *("force_close", "connection_made", "data_received", "eof_received", "connection_lost"),
         *("finish_response", "handle_error", "log_exception", "_drain_helper"),
     ),
     "RequestHandler.__init__": (
@@ -78,9 +78,10 @@ class HttpProtocol(web.RequestHandler):
         new = self._request_count - before
         return list(self._messages)[-new:] if new else []
 
-    def parse_on(self) -> None:
-        """Let aiohttp parse what it held back: it calls `data_received` without data for that."""
-        super().data_received(b"")
+    @property
+    def holds_back(self) -> bool:
+        """The queue is full: whole requests, too, may wait for being parsed."""
+        return self._buffer_paused
 
     @property
     def asks_for_upgrade(self) -> bool:

@@ -1,6 +1,7 @@
 """What a connection receives and is answered: by the fast path, by aiohttp, or with what is wrong about it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from aiohttp import StreamReader, web
@@ -66,8 +67,7 @@ class Conversation(HttpProtocol):
             self.sweeps = self.unwritten_sweeps = 0
             self.link.write(answer)
         elif not data:
-            self.at_boundary = False
-            self.parse_on()
+            self._read_on()
         elif not self._lingers:
             self._read(data, is_whole=is_free)
 
@@ -78,17 +78,12 @@ class Conversation(HttpProtocol):
         was_body, self.is_silent = self._lacks_body, False
         before = self._last_bytes
         self._last_bytes = data[-3:]
-        new = self.parse(data)
-        if new:
-            message, payload = new[-1]
-            self._lingers = is_refusal(message)
-            if not self._lingers:
-                self._payload = payload
+        new = self._parse(data)
         is_over = bool(new) and data.endswith(END_OF_HEAD) and not self.asks_for_upgrade
         self.at_boundary = is_over and not (self._lacks_body or self._lingers)
         self._request = data if is_whole and self.at_boundary and len(new) == 1 else None
         end = None if was_body or not new else end_of(before + data, new)
-        if self.at_boundary or self._lacks_body:
+        if self.at_boundary or self._lacks_body or self.holds_back:
             self.head_bytes = 0
         elif new:
             self.head_bytes = 0 if end is None else len(before) + len(data) - end
@@ -98,6 +93,21 @@ class Conversation(HttpProtocol):
             self._read_lost(data, None if end is None else end - len(before))
         elif self.head_bytes > LARGEST_HEAD_BYTES and not self._lingers:
             self._refuse_endless_head()
+
+    def _read_on(self) -> None:
+        """Parse what was held back; aiohttp calls `data_received` without data for that."""
+        self.at_boundary = False
+        if self._parse(b"") and self.loses_bytes:
+            self._ends = True  # what came behind that is lost
+
+    def _parse(self, data: bytes) -> Sequence[tuple[object, StreamReader]]:
+        new = self.parse(data)
+        if new:
+            message, payload = new[-1]
+            self._lingers = is_refusal(message)
+            if not self._lingers:
+                self._payload = payload
+        return new
 
     def _read_lost(self, data: bytes, end: int | None) -> None:
         """Parse what came behind an upgrade that is not known, which aiohttp's parser drops."""

@@ -188,6 +188,17 @@ async def test_a_thousand_requests_in_a_row_are_answered_in_order() -> None:
         assert [(await client.reply()).body for _ in range(1000)] == [b"1", b"2"] * 500
 
 
+@pytest.mark.parametrize("request_", [GET, sized(b"1"), GET + sized(b"2")])
+async def test_requests_in_a_row_that_wait_for_being_parsed_are_no_endless_head(request_: bytes) -> None:
+    async with listening() as listener:
+        client = await listener.client()
+        count = 200_000 // len(request_)
+        sending = asyncio.create_task(client.send(request_ * count))
+        statuses = [(await client.reply()).status for _ in range(count * request_.count(b"HTTP/1.1"))]
+        assert set(statuses) == {200}
+        await sending
+
+
 async def test_an_endless_head_behind_a_request_is_refused_when_its_turn_comes() -> None:
     async with listening() as listener:
         client = await listener.client()
