@@ -24,7 +24,7 @@ class Process:
     """A running child process. Its figures include its own children, without those that have ended."""
 
     def __init__(
-        self, arguments: Sequence[str], core: int, environ: Mapping[str, str] | None = None, **more: Any
+        self, arguments: Sequence[str], core: int | str, environ: Mapping[str, str] | None = None, **more: Any
     ) -> None:
         self.started = time.perf_counter()
         more.setdefault("stdout", subprocess.DEVNULL)

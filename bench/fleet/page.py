@@ -3,64 +3,67 @@
 from collections.abc import Mapping, Sequence
 
 from bench.figures import table
-from bench.fleet.faults import MEMBERS, Found
-from bench.fleet.members import FASTER, Used
+from bench.fleet.many import Many
+from bench.fleet.play import Hour, Life
+
+NONE = "-"
 
 
-def figures(used: Sequence[Used], faults: Found) -> str:
-    """Return both tables; `used` begins with a sidecar alone and ends with the fleet of many tokens."""
-    alone, *fleets, many = used
-    return f"\n{_sizes(alone, fleets, many)}\n\n{_faults(faults)}\n\n"
+def figures(alone: Hour, hours: Sequence[Hour], lives: Sequence[Life], many: Many) -> str:
+    """Return both tables; `hours` and `lives` are of the same fleets."""
+    return f"\n{_fleets(alone, hours, lives)}\n\n{_many(many)}\n\n"
 
 
-def _sizes(alone: Used, fleets: Sequence[Used], many: Used) -> str:
-    names = ["alone", *(f"fleet of {one.members}" for one in fleets), f"fleet of {many.members}, 10,000 tokens"]
-    header = ["", *names]
-    every = [alone, *fleets, many]
-    return table(
-        header,
-        [
-            ["upstream calls when all start at the same moment", *(str(one.calls_at_start) for one in every)],
-            ["upstream calls an hour of the shipped intervals", *(f"{one.calls_an_hour:.0f}" for one in every)],
-            [
-                f"Redis commands a second, with those of scripts, values {FASTER} times as often as shipped",
-                *(f"{one.commands_a_second:.1f}" for one in every),
-            ],
-            ["Redis traffic then, KiB a second", *(f"{one.kib_a_second:.1f}" for one in every)],
-            ["Redis memory, MiB", *(f"{one.redis_mib:.1f}" for one in every)],
-        ],
-    )
+def _fleets(alone: Hour, hours: Sequence[Hour], lives: Sequence[Life]) -> str:
+    calls = [f"{one.calls_an_hour:.0f}" for one in hours]
+    most = f"≤ {1.1 * alone.calls_an_hour:.0f}: 1.1 x alone"
+    rows = [
+        ["upstream calls an hour", f"{alone.calls_an_hour:.0f}", *calls, most],
+        _beside("upstream calls when all start together", lives, ("calls_alone", "calls_at_start"), "{}", "≤ 10"),
+        ["propagation, median", NONE, *(_within(one.propagation, 0.5) for one in lives), ""],
+        ["propagation, 99 %", NONE, *(_within(one.propagation, 0.99) for one in lives), "≤ 100 ms"],
+        _row("without a leader after kill -9", lives, "without_leader", "{:.2f} s", "≤ 6 s: lease + 1 s"),
+        _row("oldest popular value meanwhile", lives, "oldest_popular", "{:.0f} s", "≤ 70 s"),
+        _row("until all are alone after Redis is killed", lives, "until_alone", "{:.2f} s", "≤ 2 s"),
+        _row("until the fleet is back after Redis is", lives, "until_fleet", "{:.2f} s", "≤ 10 s: 2 leases"),
+        _row("Jupiter's calls in 10 s, all alone together", lives, "busiest_alone", "{}", "≤ 5"),
+        _row("Redis commands a second, those of scripts too", lives, "commands_a_second", "{:.0f}", ""),
+        _row("Redis traffic, KiB a second", lives, "kib_a_second", "{:.0f}", ""),
+        ["Redis memory, MiB", NONE, *(f"{one.redis_mib:.1f}" for one in hours), ""],
+        _beside("CPU of a core, no requests", lives, ("cpu_alone", "cpu_member"), "{:.2%}", "≤ 1 %"),
+        _beside("memory, MiB", lives, ("rss_alone", "rss_member"), "{:.1f}", "≤ 12 more"),
+        _beside("p99 of hits during all this, ms", lives, ("p99_alone", "p99_member"), "{:.1f}", "as alone"),
+        _row("failed look-ups of a warm token", lives, "failed", "{}", "0"),
+    ]
+    return table(["", "alone", *(f"fleet of {one.members}" for one in lives), "target"], rows)
 
 
-def _at_most(buckets: Mapping[float, int], share: float) -> str:
+def _row(name: str, lives: Sequence[Life], figure: str, pattern: str, target: str) -> list[str]:
+    found = [getattr(one, figure) for one in lives]
+    return [name, NONE, *(NONE if value is None else pattern.format(value) for value in found), target]
+
+
+def _beside(name: str, lives: Sequence[Life], figures: tuple[str, str], pattern: str, target: str) -> list[str]:
+    """Return a row in which the sidecar alone ran beside each fleet, on the same busy machine."""
+    pairs = [[pattern.format(getattr(one, figure)) for figure in figures] for one in lives]
+    return [name, "in brackets", *(f"{member} ({alone})" for alone, member in pairs), target]
+
+
+def _within(buckets: Mapping[float, int], share: float) -> str:
     """Return the bound under which this share of the values lies."""
     total = max(buckets.values(), default=0)
     if not total:
-        return "none"
+        return NONE
     bound = next(bound for bound, count in buckets.items() if count >= share * total)
     return f"≤ {bound * 1000:g} ms"
 
 
-def _faults(found: Found) -> str:
+def _many(many: Many) -> str:
     rows = [
-        ["without a leader after kill -9 of it (lease 5 s)", f"{found.without_leader:.2f} s", "≤ lease + 1 s"],
-        ["oldest popular value meanwhile", f"{found.oldest_popular:.1f} s", ""],
-        ["until all are alone after Redis is killed", f"{found.until_alone:.2f} s", "≤ 2 s"],
-        ["until the fleet is back after Redis is", f"{found.until_fleet:.2f} s", "≤ 2 leases"],
-        ["p99 of hits while this happens: alone", f"{found.p99_alone:.2f} ms", ""],
-        ["p99 of hits while this happens: a follower", f"{found.p99_follower:.2f} ms", "no worse than alone"],
-        ["propagation, median", _at_most(found.propagation, 0.5), ""],
-        ["propagation, p99", _at_most(found.propagation, 0.99), "≤ 100 ms"],
-        ["failed look-ups of a warm token", f"{found.failed}", "0"],
-        [
-            "CPU of a follower without requests",
-            f"{found.cpu_follower:.2%} (alone {found.cpu_alone:.2%})",
-            "≤ 1 % of a core",
-        ],
-        [
-            "memory of a follower",
-            f"{found.rss_follower:.1f} MiB (alone {found.rss_alone:.1f} MiB)",
-            "≤ 12 MiB more",
-        ],
+        ["upstream calls for all of them", f"{many.calls_at_start}"],
+        ["upstream calls an hour", f"{many.calls_an_hour:.0f}"],
+        ["Redis commands a second, those of scripts too", f"{many.commands_a_second:.0f}"],
+        ["Redis traffic, KiB a second", f"{many.kib_a_second:.0f}"],
+        ["Redis memory, MiB", f"{many.redis_mib:.1f}"],
     ]
-    return table([f"{MEMBERS} sidecars as processes", "measured", "target"], rows)
+    return table([f"fleet of 2, {many.tokens:,} tokens", "measured"], rows)

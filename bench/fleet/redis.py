@@ -8,6 +8,8 @@ from typing import Any
 
 import redis
 
+from sidecar.fleet.keys import Keys
+
 
 class RedisProcess:
     """Listens on a Unix socket; keeps nothing when it is killed."""
@@ -45,9 +47,9 @@ class RedisProcess:
         sizes = found["total_net_input_bytes"] + found["total_net_output_bytes"]
         return {"commands": found["total_commands_processed"], "bytes": sizes, "memory": found["used_memory"]}
 
-    def lease(self, namespace: str) -> str:
+    def lease(self) -> str:
         """Return fencing number and member of the leader, empty without one."""
-        value = self._ask(lambda client: client.get(f"{{{namespace}}}:1:lease"))
+        value = self._ask(lambda client: client.get(Keys("mc-sidecar").lease))
         return value.decode() if value else ""
 
     def _answers(self) -> bool:
