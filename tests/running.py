@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 CALM_TURNS: Final = 4
 """Turns of the event loop without any work after which nothing more can come of what was sent."""
+QUIET_TURNS: Final = 1
+"""The same where nothing was sent: most wakes of an hour find nothing to do."""
 SOON_SECONDS: Final = 0.25
 """Timers of the event loop due sooner (gathering misses) are waited for; those of a client's timeout are not."""
 REAL_LIMIT_SECONDS: Final = 10.0
@@ -94,10 +96,11 @@ class Rig:
 
     async def settle(self) -> None:
         """Let everything happen that needs no more time: real I/O and the tasks behind it."""
-        calm = 0
+        calm, enough = 0, QUIET_TURNS
         async with asyncio.timeout(REAL_LIMIT_SECONDS):
-            while calm < CALM_TURNS:
+            while calm < enough:
                 await asyncio.sleep(self._busy_seconds())
+                enough = CALM_TURNS if self._in_flight() else enough
                 calm = 0 if self._is_busy() else calm + 1
 
     async def run_for(self, seconds: float) -> None:
