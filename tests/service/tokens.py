@@ -17,6 +17,9 @@ BONK, JUP, MSOL, STSOL, WIF = (
 PRICED: Final = tuple(mint for mint in POPULAR_MINTS if mint != STSOL)
 """The popular tokens that a source prices."""
 
+DEEP_SHARE: Final = 3e-4
+"""Of the market cap: a pool is thin below 1e-4, which a price that moves with the time of day may come near."""
+
 __all__ = ["BONK", "JUP", "MSOL", "POPULAR_MINTS", "PRICED", "SOL", "STSOL", "USDC", "WIF"]
 
 
@@ -28,12 +31,12 @@ def is_deep(market: Market, mint: Mint) -> bool:
 
 
 def plain_tokens(market: Market, count: int) -> list[Mint]:
-    """Return tokens off the popular list that every source prices well and that all circulate."""
+    """Return tokens off the popular list that every source prices well at any time, and that all circulate."""
     found = [
         token.mint
         for token in market.tokens.values()
         if token.mint not in (*POPULAR_MINTS, USD1, PYUSD)
-        and (token.liquidity_usd or 0) > 15_000
+        and (token.liquidity_usd or 0) > max(15_000, DEEP_SHARE * token.price_usd * float(token.total_supply))
         and token.quote in TRUSTED_QUOTE_MINTS
         and token.quote_side_of is None
         and token.scaled is None

@@ -11,6 +11,7 @@ from sidecar.demo.tokens import address_of
 from sidecar.errors import NotPricedError
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.redis_calls import NEWS_SECONDS
+from sidecar.refresh import batch
 from sidecar.service.service import PreCacheService
 from tests.service.tokens import PRICED, plain_tokens
 from tests.system.fleet.members import LEASE_SECONDS, QUIET, cap, fleet, is_warm, metric, role, until
@@ -27,7 +28,7 @@ async def test_a_fleet_asks_the_upstreams_as_often_as_one_member_alone() -> None
             assert len({(found := cap(member, mint)) and found.price_usd for member in members}) == 1
         await until(lambda: [metric(member, "fleet_members") for member in members] == [5.0] * 5)
         assert sum(metric(member, "fleet_leader") for member in members) == 1.0
-        assert sum(metric(member, "fleet_connected") for member in members) == 5.0
+        await until(lambda: [metric(member, "fleet_connected") for member in members] == [1.0] * 5)
 
 
 async def test_a_sidecar_that_joins_is_warm_before_it_serves_and_asks_no_upstream() -> None:
@@ -78,7 +79,8 @@ async def test_a_miss_of_a_follower_is_asked_by_the_leader_and_is_then_in_every_
         assert (await second.get(mint)).cached is True
 
 
-async def test_two_hundred_misses_at_once_on_ten_followers_are_one_round() -> None:
+async def test_two_hundred_misses_at_once_on_ten_followers_are_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "FALLBACK_AFTER_SECONDS", 5.0)  # eleven members share a core: none is a slow source
     async with fleet() as rig:
         await rig.formed(11)
         mints = plain_tokens(rig.market, 20)
