@@ -97,11 +97,13 @@ async def get_tokens(request: web.Request) -> web.Response:
 
 async def post_tokens(request: web.Request) -> web.Response:
     """Answer for the mints in a JSON body."""
-    with request.app[BATCHES].hold(MOST_MINTS_IN_BODY):
+    batches = request.app[BATCHES]
+    with batches.hold(MOST_MINTS_IN_BODY):  # how many they are, the body says
         try:
             batch = msgspec.json.decode(await read_json_body(request), type=_Batch)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequestError(f'the body must be {{"mints": [mint, …]}}: {error}') from error
+    with batches.hold(len(batch.mints)):
         return await _many(request, batch.mints, MOST_MINTS_IN_BODY)
 
 

@@ -114,7 +114,7 @@ async def test_too_many_batches_at_once_are_refused_and_those_under_way_are_answ
     mint, lookups = site.unpopular(), site.sidecar.service.lookups
     for source in ("jupiter", "dexscreener", "geckoterminal"):
         site.rig.market.faults[source] = Fault(kind="hang")
-    waiting = asyncio.create_task(site.post([mint]))
+    waiting = asyncio.create_task(site.post([mint] * 501))
     await until(lambda: site.sidecar.service.engine.misses._waiting)
 
     refused = await site.post([SOL])
@@ -126,6 +126,21 @@ async def test_too_many_batches_at_once_are_refused_and_those_under_way_are_answ
     assert list(small.json["tokens"]) == [SOL]
     assert (await waiting).json["errors"][mint]["code"] == "deadline_exceeded"
     assert (await site.post([SOL])).status == 200
+
+
+async def test_a_batch_under_way_counts_as_many_mints_as_it_has(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.web.batch_limit.MOST_MINTS_UNDER_WAY", 1500)
+    mint = site.unpopular()
+    for source in ("jupiter", "dexscreener", "geckoterminal"):
+        site.rig.market.faults[source] = Fault(kind="hang")
+    waiting = [asyncio.create_task(site.post([mint])) for _ in range(2)]
+    await until(lambda: site.sidecar.service.engine.misses._waiting)
+
+    assert (await site.post([SOL])).status == 200
+    await site.rig.run_for(site.sidecar.service.lookups._deadline_seconds)
+    assert [(await one).status for one in waiting] == [200, 200]
 
 
 async def test_a_target_may_have_8_kib(site: Site) -> None:
