@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Final
+from urllib.parse import quote
 
 import aiohttp
 
@@ -18,6 +19,8 @@ SILENCE_SECONDS: Final = 45.0
 CONNECT_SECONDS: Final = 5.0
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 30.0
+MOST_DOUBLINGS: Final = 32
+"""More of them do not fit into a float after a night without a sidecar."""
 JITTER: Final = 0.2
 """Streams that broke together do not come back together."""
 
@@ -33,7 +36,7 @@ def target_of(mints: Iterable[str], name: str | None) -> str:
     named = ",".join(dict.fromkeys(mints))
     if bool(named) == (name is not None):
         raise ValueError("a stream takes either mints or set")
-    return f"/mc/stream?set={name}" if name is not None else f"/mc/stream?mints={named}"
+    return f"/mc/stream?set={name}" if name is not None else f"/mc/stream?mints={quote(named, safe=',')}"
 
 
 class Waits:
@@ -46,7 +49,7 @@ class Waits:
     def next(self, asked_for: float | None) -> float:
         """Return the seconds to wait, at least those that the sidecar asked for."""
         wait = min(self.first * 2.0**self.failures, LONGEST_WAIT_SECONDS)
-        self.failures += 1
+        self.failures = min(self.failures + 1, MOST_DOUBLINGS)
         return max(wait, asked_for or 0.0) * random.uniform(1.0, 1.0 + JITTER)
 
 
@@ -75,7 +78,9 @@ async def follow(session: aiohttp.ClientSession, url: str, answers: Answers) -> 
             if error.status < _FIRST_SERVER_ERROR and not isinstance(error, OverloadedError):
                 raise
             why, asked_for = error.detail, error.retry_after
-        if not waits.failures and not session.closed:
+        if session.closed:
+            return
+        if not waits.failures:
             log.warning("the stream broke and is taken up again: %s", why)
         await asyncio.sleep(waits.next(asked_for))
 
