@@ -11,7 +11,8 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: run demo test test-fast lint format bench bench-freshness bench-fleet docs screenshots image-test clean
+.PHONY: run demo test test-all test-fast lint format bench bench-freshness bench-fleet docs screenshots clean
+.PHONY: image-test image-python-test
 
 run: $(VENV)/.serve
 	$(BIN)/mc-sidecar serve --config config/sidecar.yaml
@@ -19,7 +20,11 @@ run: $(VENV)/.serve
 demo: $(VENV)/.serve
 	$(BIN)/mc-sidecar demo
 
-test: lint
+# Side by side: mypy has one core to itself for a while, the tests wait a lot.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j 2 lint test-all
+
+test-all: $(VENV)/.dev
 	$(PYTEST) --cov --cov-report=term
 
 # For every save: no process, no external program, no scenario.
@@ -55,6 +60,10 @@ screenshots: $(VENV)/.dev
 
 image-test: $(VENV)/.serve
 	PYTHON=$(BIN)/python tools/image_test.sh
+
+# The quick tests on the Python of the image.
+image-python-test: $(VENV)/.serve
+	PYTHON=$(BIN)/python tools/image_test.sh tests
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

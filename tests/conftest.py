@@ -8,19 +8,23 @@ import pytest
 HERE: Final = Path(__file__).parent
 LONG: Final = frozenset({"system", "stories", "faults"})
 """Folders of whole processes, programs and scenarios: `make test-fast` leaves them out."""
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the folders of long tests unread where none of them is asked for: importing them takes seconds."""
-    is_long = collection_path.parent == HERE and collection_path.name in LONG
-    return True if is_long and config.getoption("markexpr") == "not long" else None
+SHARING: Final = frozenset({"test_prometheus", "test_simulated_hour", "test_readme", "test_page"})
+"""Files that set something up once: a browser, a Prometheus, an hour that is played."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long by its folder; keep a file of the long ones on one worker, for what it sets up once."""
-    for item in items:
+    """Let what takes long begin first, without coverage, and what shares something be run by one worker."""
+    items.sort(key=lambda item: not is_long(item))
+    for item in filter(is_long, items):
+        item.add_marker("long")
+        item.add_marker("no_cover")  # it reaches what the quick tests reach, in three times the time
         path = item.path.relative_to(HERE)
-        if path.parts[0] in LONG:
-            item.add_marker("long")
-        if item.path.stem in {"test_prometheus", "test_simulated_hour", "test_readme", "test_example"}:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if path.stem in SHARING:
+            item.add_marker(pytest.mark.xdist_group(path.stem))
+        if path.parent.name == "k8s":
+            item.add_marker(pytest.mark.xdist_group("k8s"))  # what is rendered is kept
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Return whether a test is in one of the long folders."""
+    return item.path.relative_to(HERE).parts[0] in LONG

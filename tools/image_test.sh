@@ -2,6 +2,7 @@
 # Build the image and run it as a pod would: as its non-root user, with a read-only root file system, without network.
 #
 #   tools/image_test.sh            (as root; `make image-test`)
+#   tools/image_test.sh tests      the quick tests on the Python of the image (`make image-python-test`)
 #   BASE_IMAGE=...                 another base than the Dockerfile's
 #   SUITES="bookworm trixie"       which Debians stand in for a base that cannot be pulled
 #   PYTHON=python3                 whose pip fetches the packages, with whatever configuration it has
@@ -19,22 +20,52 @@ readonly sol=So11111111111111111111111111111111111111112
 readonly python=${PYTHON:-python3}
 
 main() {
+    prepare
+    local base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)}
+    if builder pull --quiet "$base" >/dev/null 2>&1; then
+        "$1" "$base"
+        return
+    fi
+    echo "$base cannot be pulled here: using bases made by debootstrap"
+    local suite
+    for suite in $2; do
+        builder inspect --type image "$own_base:$suite" >/dev/null 2>&1 || make_base "$suite"
+        "$1" "$own_base:$suite"
+    done
+}
+
+prepare() {
     if [[ $(id -u) != 0 ]]; then missing "the image test needs root, for chroot and debootstrap"; fi
     need buildah buildah
     need ip iproute2
     need unshare util-linux
     trap 'builder rm --all >/dev/null; builder rmi --prune >/dev/null' EXIT
-    local base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)}
-    if builder pull --quiet "$base" >/dev/null 2>&1; then
-        test_on "$base"
-        return
-    fi
-    echo "$base cannot be pulled here: using bases made by debootstrap"
-    local suite
-    for suite in ${SUITES:-bookworm trixie}; do
-        builder inspect --type image "$own_base:$suite" >/dev/null 2>&1 || make_base "$suite"
-        test_on "$own_base:$suite"
-    done
+}
+
+# The quick tests need no program beside Python: the base with our packages is enough.
+run_tests_on() {
+    local version root
+    version=$(python_of "$1")
+    fetch_wheels "$version" dev
+    root=$(builder mount "$(builder from "$1")")
+    mkdir -p "$root/project" "$root/wheels"
+    cp "$store/requirements.txt" "$root/requirements.txt"
+    git archive HEAD | tar -x -C "$root/project"
+    unshare --mount --pid --fork --kill-child bash "$0" inside_tests "$root"
+    echo "the quick tests pass on Python $version"
+    builder rm --all >/dev/null
+}
+
+inside_tests() {
+    mount --make-rprivate /
+    mount --rbind /dev "$1/dev"
+    mount -t proc proc "$1/proc"
+    mount --bind "$store/wheels" "$1/wheels"
+    chroot "$1" env -i PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/root sh -ec '
+        python3 -m venv /venv
+        pip install -qq --no-index --find-links /wheels -r /requirements.txt
+        cd /project
+        python -m pytest -q -p no:cacheprovider -n "$(nproc)" -m "not long"'
 }
 
 test_on() {
@@ -83,16 +114,17 @@ python_of() {
     builder rm "$container" >/dev/null
 }
 
-# The build's own pip needs no network: the wheels come from the host's, for this version of Python.
+# The build's own pip needs no network: the wheels come from the host's, for this version of Python; of more extras,
+# if any are named.
 fetch_wheels() {
     local platform=()
-    for glibc in manylinux2014 manylinux_2_17 manylinux_2_28; do platform+=(--platform "${glibc}_$(uname -m)"); done
-    "$python" - >"$store/requirements.txt" <<-'END'
-		import re, tomllib
+    for glibc in manylinux1 manylinux2014 manylinux_2_17 manylinux_2_28; do platform+=(--platform "${glibc}_$(uname -m)"); done
+    "$python" - "${@:2}" >"$store/requirements.txt" <<-'END'
+		import re, sys, tomllib
 		project = tomllib.load(open("pyproject.toml", "rb"))
 		wanted, build = project["project"], project["build-system"]
 		print(*wanted["dependencies"], *build["requires"], sep="\n")
-		for extra in re.search(r"'\.\[(.*)\]'", open("Dockerfile").read())[1].split(","):
+		for extra in [*re.search(r"'\.\[(.*)\]'", open("Dockerfile").read())[1].split(","), *sys.argv[1:]]:
 		    print(*wanted["optional-dependencies"][extra], sep="\n")
 		print("async-timeout")  # redis wants it before Python 3.11.3; pip judges that by the Python it runs on
 	END
@@ -189,4 +221,8 @@ run_and_stop() {
     echo "$1 ran as 65532 on a read-only root and stopped cleanly"
 }
 
-if [[ ${1:-} == inside ]]; then inside "$2"; else main; fi
+case ${1:-} in
+    inside | inside_tests) "$@" ;;
+    tests) main run_tests_on "${SUITES:-trixie}" ;;
+    *) main test_on "${SUITES:-bookworm trixie}" ;;
+esac
