@@ -8,7 +8,11 @@ import pytest
 HERE: Final = Path(__file__).parent
 LONG: Final = frozenset({"system", "stories", "faults"})
 """Folders of whole processes, programs and scenarios: `make test-fast` leaves them out."""
-SHARING: Final = frozenset({"test_prometheus", "test_simulated_hour", "test_readme", "test_page"})
+COVERED: Final = "fleet"
+"""The one long folder that reaches what no quick test does. Coverage makes everything take three times as long."""
+SHARING: Final = frozenset(
+    {"test_any_request", "test_prometheus", "test_simulated_hour", "test_readme", "test_page"}
+)
 """Files that set something up once: a browser, a Prometheus, an hour that is played."""
 
 
@@ -17,8 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not is_long(item))
     for item in filter(is_long, items):
         item.add_marker("long")
-        item.add_marker("no_cover")  # it reaches what the quick tests reach, in three times the time
         path = item.path.relative_to(HERE)
+        if path.parent.name != COVERED:
+            item.add_marker("no_cover")
         if path.stem in SHARING:
             item.add_marker(pytest.mark.xdist_group(path.stem))
         if path.parent.name == "k8s":
