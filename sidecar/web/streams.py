@@ -86,6 +86,7 @@ class Streams:
         for mint, number in self._log.since(since):
             if mint in stream.mints:
                 stream.tell(mint, self._change(number, mint))
+        self._told_priced |= stream.mints  # when it was here: one that has grown too old since is no change
         stream.wake()
         return True
 

@@ -92,6 +92,18 @@ async def test_a_value_that_was_not_replaced_until_it_was_too_old_is_gone() -> N
         assert (await site.rig.finish(follower.next("not_priced"), 420))["code"] == "upstream_unavailable"
 
 
+async def test_a_value_that_has_grown_too_old_while_the_client_was_away_is_gone() -> None:
+    settings = msgspec.structs.replace(SETTINGS, cache=CacheSettings(max_stale_seconds=400))
+    async with serving(settings) as site:
+        async with following(site, f"mints={JUP}") as follower:
+            await follower.next("snapshot")
+            site.switch_off("jupiter", "dexscreener", "geckoterminal")
+        await site.rig.run_for(420)
+
+        async with following(site, f"mints={JUP}", follower.last_id) as again:
+            assert (await site.rig.finish(again.next("not_priced"), 20))["code"] == "upstream_unavailable"
+
+
 async def test_a_set_says_which_mints_join_and_leave(site: Site) -> None:
     tracker = site.sidecar.service.engine.tracker
     async with following(site, "set=popular") as follower:
