@@ -15,16 +15,18 @@ class Proxy:
         self.seconds = 0.0
         self.is_silent = False
         self._target = target
-        self.passing: set[asyncio.Future[tuple[None, None]]] = set()
+        self.connections: set[asyncio.Task[None] | None] = set()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection; end it where Redis takes none."""
-        try:
-            there, back = await asyncio.open_unix_connection(self._target)
-        except OSError:
-            writer.close()
-            return
-        self.passing.add(asyncio.gather(self._questions(reader, back), self._answers(there, writer)))
+        """Take a connection, and pass on what comes until one side ends it; end it where Redis takes none."""
+        self.connections.add(asyncio.current_task())
+        with closing(writer):
+            try:
+                there, back = await asyncio.open_unix_connection(self._target)
+            except OSError:
+                return
+            with closing(back):
+                await asyncio.gather(self._questions(reader, back), self._answers(there, writer))
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
@@ -51,6 +53,8 @@ async def proxy(target: Path) -> AsyncIterator[Proxy]:
             yield passing_on
         finally:
             server.close()
-            for one in passing_on.passing:
-                one.cancel()
-            await asyncio.gather(*passing_on.passing, return_exceptions=True)
+            await asyncio.sleep(0)  # what has just been accepted begins
+            taken = [task for task in passing_on.connections if task is not None]
+            for task in taken:
+                task.cancel()
+            await asyncio.gather(*taken, return_exceptions=True)
