@@ -8,7 +8,7 @@ import pytest
 from yarl import URL
 
 from sidecar.errors import UpstreamError
-from tests.service.asking import Asked, answering, asking
+from tests.upstreams.asking import Asked, answering, asking
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: 2\r\n\r\n[]"

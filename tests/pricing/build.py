@@ -25,6 +25,10 @@ POLICY: Final = Policy(
 )
 """What the default settings make of it."""
 
+THIN: Final = 5_000
+DEAD: Final = 50
+"""USD in a pool, below `good_liquidity_usd` and below `min_liquidity_usd`."""
+
 Source = Literal["jupiter", "dexscreener", "geckoterminal"]
 
 

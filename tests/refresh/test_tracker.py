@@ -1,48 +1,12 @@
 """Which mints are kept warm (docs/rules.md: R1)."""
 
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
-from sidecar.refresh.demand import Demand
-from sidecar.refresh.tracker import Tracker
-from tests.clock import FakeClock
 from tests.pricing.build import make_mint
-
-P1, P2, P3 = (make_mint(number) for number in (1, 2, 3))
-R1, R2, R3 = (make_mint(number) for number in (11, 12, 13))
-T1, T2, T3, T4 = (make_mint(number) for number in (21, 22, 23, 24))
-
-
-class Tracking(Tracker):
-    """A tracker for five tokens on a clock of its own, with an hour's window."""
-
-    def __init__(
-        self,
-        popular: Iterable[Mint] = (P1, P2),
-        *,
-        max_tokens: int = 5,
-        min_requests: int = 3,
-        trending_tokens: int = 50,
-    ) -> None:
-        self.clock = FakeClock(monotonic=3600.0 * 100)
-        super().__init__(
-            popular,
-            max_tokens=max_tokens,
-            min_requests=min_requests,
-            trending_tokens=trending_tokens,
-            window_seconds=3600,
-            clock=self.clock,
-        )
-
-    def ask(self, mint: Mint, times: int) -> list[bool]:
-        return [self.request(mint) for _ in range(times)]
-
-    def tiers(self) -> dict[Tier, set[Mint]]:
-        return {tier: set(self.tier(tier)) for tier in ("popular", "requested", "trending")}
+from tests.refresh.tracking import P1, P2, P3, R1, R2, R3, T1, T2, T3, T4, Tracking
 
 
 def all_of(tracker: Tracking) -> Sequence[Mint]:
@@ -260,77 +224,6 @@ def test_the_most_requested_come_first() -> None:
     assert tracker.by_demand() == [R1, P2, P1]
 
 
-# Bounds
-
-
-def test_100000_distinct_mints_take_no_more_room_than_a_thousand() -> None:
-    tracker = Tracking(max_tokens=100)
-    for number in range(100_000):
-        tracker.request(Mint(f"mint{number}"))
-    assert len(tracker._candidates) == 2000
-    assert tracker.mints == {P1, P2}
-
-
-def test_a_small_cap_still_has_a_thousand_candidates() -> None:
-    tracker = Tracking()
-    for number in range(5000):
-        tracker.request(Mint(f"mint{number}"))
-    assert len(tracker._candidates) == 1000
-
-
-def test_a_flood_of_mints_asked_for_often_keeps_the_cap_and_the_popular() -> None:
-    tracker = Tracking(max_tokens=100, min_requests=1)
-    for number in range(3000):
-        tracker.request(Mint(f"mint{number}"))
-    assert len(tracker.mints) == 100
-    assert {P1, P2} <= tracker.mints
-    assert len(tracker._candidates) <= 2000
-
-
-def test_a_mint_that_joined_is_no_candidate_any_more() -> None:
-    tracker = Tracking()
-    tracker.ask(R1, 3)
-    assert len(tracker._candidates) == 0
-
-
-def test_a_wanted_mint_without_a_place_costs_no_look_at_all_that_are_tracked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tracker = Tracking(max_tokens=2002)
-    for number in range(2000):
-        tracker.ask(Mint(f"mint{number}"), 3)
-        tracker._requested[Mint(f"mint{number}")].add(tracker.clock.monotonic(), 1000)
-    tracker.ask(R1, 3)
-    looks = 0
-    whole = Demand.total
-
-    def counted(demand: Demand, now: float) -> int:
-        nonlocal looks
-        looks += 1
-        return whole(demand, now)
-
-    monkeypatch.setattr(Demand, "total", counted)
-    tracker.ask(R1, 100)
-
-    assert looks <= 200
-    assert R1 not in tracker.mints
-
-
-def test_the_one_that_leaves_is_always_the_least_requested() -> None:
-    tracker, choose = Tracking((), max_tokens=6, min_requests=2), random.Random(5)
-    mints = [Mint(f"mint{number}") for number in range(12)]
-    for _ in range(5000):
-        mint = choose.choice(mints)
-        before = {one: tracker.requests(one) for one in tracker.mints}
-        if tracker.request(mint) and len(before) == 6:
-            (left,) = before.keys() - tracker.mints
-            assert before[left] == min(before.values()) < tracker.requests(mint)
-        if choose.random() < 0.02:
-            tracker.clock.advance(choose.choice([1, 250, 400]))
-        if choose.random() < 0.01:
-            tracker.drop(choose.choice(mints))
-
-
 # Without a price
 
 
@@ -341,41 +234,3 @@ def test_a_mint_without_a_price_loses_its_place_and_starts_anew() -> None:
     assert [tracker.drop(one) for one in (R1, T1, R2, P1)] == [True, True, False, False]
     assert tracker.mints == {P1, P2}
     assert tracker.ask(R1, 3) == [False, False, True]
-
-
-# Popular elsewhere
-
-
-def test_what_is_popular_elsewhere_stays_though_it_is_not_asked_for_here() -> None:
-    tracker = Tracking(max_tokens=4)
-    assert tracker.keep([P3, P1])
-    assert tracker.always == (P1, P2, P3)
-    assert tracker.popular == (P1, P2)
-    assert tracker.tiers() == {"popular": {P1, P2}, "requested": {P3}, "trending": set()}
-    for asked in (R1, R2, R3):
-        tracker.ask(asked, 9)
-    assert len(tracker.mints) == 4
-    assert P3 in tracker.mints
-
-
-def test_it_takes_only_the_places_that_the_popular_list_leaves() -> None:
-    tracker = Tracking(max_tokens=3)
-    tracker.keep([R1, R2, R3])
-    assert tracker.always == (P1, P2, R1)
-    tracker.set_popular([P1, P2, P3])
-    assert tracker.always == (P1, P2, P3)
-
-
-def test_it_leaves_when_it_is_no_longer_popular_there_but_for_what_is_wanted_here() -> None:
-    tracker = Tracking()
-    tracker.keep([R1, R2])
-    assert not tracker.keep([R1, R2])
-    tracker.ask(R2, 3)
-    assert tracker.keep([])
-    assert tracker.mints == {P1, P2, R2}
-
-
-def test_requests_of_many_sidecars_count_at_once() -> None:
-    tracker = Tracking()
-    assert [tracker.request(R1, 2), tracker.request(R1, 40)] == [False, True]
-    assert tracker.requests(R1) == 42

@@ -33,6 +33,9 @@ async def price_of(rig: Rig, mint: str) -> tuple[float, str, str]:
     return cap.price_usd, cap.source, cap.confidence
 
 
+# Falling through
+
+
 async def test_what_one_source_leaves_out_the_next_one_prices() -> None:
     def prepare(market: WatchedMarket) -> None:
         bonk_stands_still(market)
@@ -98,6 +101,9 @@ async def test_a_token_that_is_thin_everywhere_lives_on_while_a_source_fails() -
         assert await price_of(rig, BONK) == (0.01, "jupiter", "low")
 
 
+# The end of a token
+
+
 async def test_a_token_without_a_price_any_more_is_doubted_first_and_gone_at_the_next_answer() -> None:
     async with running(QUIET, prepare=bonk_stands_still) as rig:
         await rig.run_for(120)
@@ -125,6 +131,9 @@ async def test_one_answer_without_a_price_between_good_ones_costs_only_confidenc
             rig.market.remember(source, BONK)
         await rig.next_refresh()
         assert await price_of(rig, BONK) == (PRICE, "jupiter", "high")
+
+
+# Jumps
 
 
 async def test_a_jump_that_a_second_source_confirms_is_taken_in_the_same_refresh() -> None:
@@ -190,6 +199,9 @@ async def test_a_tracked_jump_that_no_source_confirms_is_held_for_at_most_a_minu
             served.append((round(price / old, 9), confidence))
         assert served[-1][0] == 3.0
         assert 30 <= served.count((1.0, "low")) <= 61
+
+
+# Agreement
 
 
 @pytest.mark.parametrize(("ratio", "confidence"), [(1.04, "high"), (1.06, "medium")])

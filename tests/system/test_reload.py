@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sidecar.config.settings import RefreshSettings
 from sidecar.demo import Market, serve
-from tests.service.test_reload import FIRST, content
+from tests.service.reload.lists import FIRST, content
 from tests.service.tokens import JUP, WIF
 from tests.system.processes import Process, serving
 

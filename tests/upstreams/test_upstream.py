@@ -14,7 +14,7 @@ from sidecar.models import Parsed, Priority
 from sidecar.runtime.clock import Instant
 from sidecar.upstreams.exchange import LARGEST_ANSWER_BYTES
 from tests.clock import UNIX_START
-from tests.service.asking import Handler, answering, as_it_is, asking
+from tests.upstreams.asking import Handler, answering, as_it_is, asking
 
 KEY = "sk-live-0123456789abcdef"
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from sidecar.errors import NotAskedError, UpstreamError
 from sidecar.models import Priority
 from tests.clock import UNIX_START
-from tests.service.asking import answering, asking
+from tests.upstreams.asking import answering, asking
 
 
 @pytest.mark.parametrize(
