@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,15 @@ from tests.system.cli.process import FREE_PORTS, TIMEOUT_SECONDS, started
 
 
 async def test_it_lives_in_a_terminal_until_interrupted_and_bears_a_reader_that_has_had_enough(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    async with started("demo", *FREE_PORTS) as process, asyncio.timeout(3 * TIMEOUT_SECONDS):
+    config = tmp_path / "sidecar.yaml"
+    config.write_text("refresh: {popular_seconds: 1}\n")  # a reader that is gone is noticed with the next change
+    async with (
+        started("demo", *FREE_PORTS, "--config", str(config)) as process,
+        asyncio.timeout(3 * TIMEOUT_SECONDS),
+    ):
         _, ops = await process.listening()
         command = [sys.executable, "-m", "sidecar", "top", "--ops-port", ops.rpartition(":")[2]]
         terminal, end = os.openpty()
