@@ -19,11 +19,6 @@ from tests.clock import UNIX_START
 from tests.snapshot.lives import A, life, next_life, settings_for
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "snapshot"
-
-
 @pytest.fixture(autouse=True)
 def every_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)

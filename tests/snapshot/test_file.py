@@ -15,11 +15,6 @@ LIMIT = 1000
 CONTENT = [b"first line\n", b"second line\n"]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "snapshot"
-
-
 def edited(path: Path, **changes: object) -> None:
     """Change the header of the file."""
     header, _, content = path.read_bytes().partition(b"\n")
