@@ -7,9 +7,6 @@ from typing import NamedTuple
 class StoreError(Exception):
     """Redis did not do what it was asked. The text holds no secret."""
 
-    misused = False
-    """A key holds what it should not."""
-
 
 class Beat(NamedTuple):
     """What Redis says to a sign of life."""

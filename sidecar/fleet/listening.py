@@ -55,6 +55,8 @@ class Listening:
         self._tracked_changed = tracked_changed
         self._position_of: tuple[Role, int] | None = None
         """The role and the term that the position is for."""
+        self._connection = 0
+        """Which connection the position was read on."""
         self._after = ""
         self._sequence = 0
         self._role_changed = asyncio.Event()
@@ -94,6 +96,7 @@ class Listening:
         term = self._membership.term
         await self._demand.register(self._engine.tracker.popular)
         head = await self._store.head()
+        self._connection = self._store.waiting_connections
         received = await self._receiving.take_all()
         if role == "leader":
             await self._demand.take_sums()
@@ -128,6 +131,9 @@ class Listening:
     async def _hear(self, role: Role) -> None:
         key = self._store.keys.changes if role == "follower" else self._store.keys.wanted
         entries = await self._store.news(key, self._after)
+        if self._store.waiting_connections != self._connection:
+            self._position_of = None
+            return
         async for entry in yielding(entries, RECORDS_A_TURN):
             if self._membership.role != role:
                 return

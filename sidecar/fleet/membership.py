@@ -71,10 +71,12 @@ class Membership:
 
     async def beat(self) -> float:
         """Show a sign of life and take the role that follows from the answer. Returns the pause until the next."""
+        if self._store.is_misused:
+            await self._repair()
         try:
             beat = await self._beat()
         except StoreError as error:
-            return await self._failed(error)
+            return self._failed(error)
         self._served(beat)
         return min(BEAT_SECONDS, self._lease_seconds / 3)
 
@@ -117,7 +119,7 @@ class Membership:
         self.term += beat.taken
         self._take("leader" if self.leader == self.member else "follower")
 
-    async def _failed(self, error: StoreError) -> float:
+    def _failed(self, error: StoreError) -> float:
         if self.last_error is None:
             log.warning("the fleet's Redis does not serve", extra={"reason": str(error)})
         self.last_error = str(error)
@@ -127,8 +129,6 @@ class Membership:
             return RETRY_SECONDS
         self._beats = 0
         self._take("alone")
-        if error.misused:
-            await self._repair()
         return REOPEN_SECONDS
 
     async def _repair(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
@@ -30,6 +31,10 @@ class RedisCalls:
         self._redact = redact
         self._clients: list[Redis] = []
         self._hashes: dict[str, str] = {}
+        self.misused = False
+        """Whether a key was found to hold what it should not; for its reader to reset."""
+        self.waiting_connections = 0
+        """Counts the connections that news was waited for on: behind another one may be another Redis."""
 
     async def disconnect(self) -> None:
         """End the connections; the next call makes new ones."""
@@ -48,8 +53,8 @@ class RedisCalls:
             except (RedisError, OSError, TimeoutError):
                 continue
 
-    async def script(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
-        """Return what a script answers. Redis is sent its text once."""
+    async def script(self, script: str, keys: Sequence[str], *arguments: Any, blocking: bool = False) -> Any:
+        """Return what a script answers, on the connection that waits for news if `blocking`."""
 
         async def run(client: Redis) -> Any:
             known = self._hashes.get(script)
@@ -61,10 +66,10 @@ class RedisCalls:
             self._hashes[script] = await client.script_load(script)
             return await client.evalsha(self._hashes[script], len(keys), *keys, *arguments)
 
-        return await self.within(ANSWER_SECONDS, run)
+        return await self.within(ANSWER_SECONDS, run, blocking=blocking)
 
     async def within(self, seconds: float, ask: Callable[[Redis], Awaitable[T]], *, blocking: bool = False) -> T:
-        """Return what a call answers. `blocking`: it waits for news. Raises StoreError."""
+        """Return what a call answers. `blocking`: on the connection that waits for news. Raises StoreError."""
         try:
             async with asyncio.timeout(seconds):
                 answer = await ask(self._client(blocking=blocking))
@@ -85,10 +90,15 @@ class RedisCalls:
     def _client(self, *, blocking: bool) -> Redis:
         """Return the client for what waits, or for what does not: nothing queues behind what waits."""
         if not self._clients:
-            self._clients = [self._new_client(ANSWER_SECONDS), self._new_client(NEWS_SECONDS + ANSWER_SECONDS)]
+            waiting = self._new_client(NEWS_SECONDS + ANSWER_SECONDS, redis_connect_func=self._count_connection)
+            self._clients = [self._new_client(ANSWER_SECONDS), waiting]
         return self._clients[blocking]
 
-    def _new_client(self, seconds: float) -> Redis:
+    async def _count_connection(self, connection: AbstractConnection) -> None:
+        self.waiting_connections += 1
+        await connection.on_connect()
+
+    def _new_client(self, seconds: float, **more: Any) -> Redis:
         return Redis.from_url(
             self._url,
             protocol=2,
@@ -97,12 +107,13 @@ class RedisCalls:
             retry=Retry(NoBackoff(), 0),
             max_connections=4,
             driver_info=None,
+            **more,
         )
 
     def _error(self, error: Exception) -> StoreError:
         kind = "" if isinstance(error, ResponseError) else f"{type(error).__name__}: "
         failed = StoreError(self._redact(f"{kind}{error}".splitlines()[0])[:200])
-        failed.misused = any(sign in str(error) for sign in _MISUSED)
+        self.misused = self.misused or any(sign in str(error) for sign in _MISUSED)
         return failed
 
 

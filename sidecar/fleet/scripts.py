@@ -168,14 +168,18 @@ return found
 """Return the popular lists of the members, each once, and forget those of members that are gone."""
 
 REPAIR: Final = """
--- KEYS: keys of one type each. ARGV: the types; a number is a string of digits
+-- KEYS: the lease, then others, of one type each. ARGV: the types; a number is a string of some digits
 local removed = 0
 for i, key in ipairs(KEYS) do
   local found = redis.call('TYPE', key).ok
   local wrong = found ~= 'none' and found ~= ARGV[i]
-  if found == 'string' and ARGV[i] == 'number' then wrong = not string.match(redis.call('GET', key), '^%d+$') end
+  if found == 'string' and ARGV[i] == 'number' then
+    local text = redis.call('GET', key)
+    wrong = #text > 15 or not string.match(text, '^%d+$')
+  end
   if wrong then removed = removed + redis.call('DEL', key) end
 end
+if removed > 0 then redis.call('DEL', KEYS[1]) end
 return removed
 """
-"""Remove keys of another type than the fleet's: another program wrote them. Returns how many."""
+"""Remove keys that another program wrote, and the lease: a new leader fills what is missing. Returns how many."""

@@ -1,6 +1,7 @@
 """What the fleet keeps in Redis."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -31,6 +32,25 @@ class Store:
         self.keys = keys
         self._redis = RedisCalls(url, redact)
 
+    @property
+    def is_misused(self) -> bool:
+        """Whether a key was found to hold what it should not, since the last repair."""
+        return self._redis.misused
+
+    @property
+    def waiting_connections(self) -> int:
+        """Counts the connections that news was waited for on: behind another one may be another Redis."""
+        return self._redis.waiting_connections
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise StoreError where an answer is not what it should be: a key's content is another program's."""
+        try:
+            yield
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            self._redis.misused = True
+            raise StoreError("an answer that makes no sense") from error
+
     async def open(self) -> None:
         """Connect anew, and look at the version. Raises StoreError."""
         await self._redis.disconnect()
@@ -51,10 +71,10 @@ class Store:
         answer = await self._redis.script(
             scripts.BEAT, keys, member, _ms(lease_seconds), _ms(absent_seconds), int(rank)
         )
-        seconds, micros, lease, members, place, taken = answer
-        return Beat(
-            int(seconds) + int(micros) / 1e6, lease.decode("utf-8", "replace"), members, place, bool(taken)
-        )
+        with self._reading():
+            seconds, micros, lease, members, place, taken = answer
+            unix = int(seconds) + int(micros) / 1e6
+            return Beat(unix, lease.decode("utf-8", "replace"), int(members), int(place), bool(taken))
 
     async def resign(self, member: str, lease: str) -> None:
         """Leave the fleet, and free the lease if it is this one."""
@@ -95,16 +115,19 @@ class Store:
         return lists
 
     async def head(self) -> Head:
-        """Return where the streams end."""
-        changes, sequence, wanted = await self._redis.script(
-            scripts.HEAD, [self.keys.changes, self.keys.sequence, self.keys.wanted]
-        )
-        return Head(changes.decode(), int(sequence), wanted.decode())
+        """Return where the streams end, as the connection sees it that `news` waits on."""
+        names = [self.keys.changes, self.keys.sequence, self.keys.wanted]
+        answer = await self._redis.script(scripts.HEAD, names, blocking=True)
+        with self._reading():
+            changes, sequence, wanted = answer
+            return Head(changes.decode(), int(sequence), wanted.decode())
 
     async def page(self, key: str, cursor: str) -> tuple[str, int, list[bytes]]:
         """Read a part of a hash: the next cursor ("0": that was all), how many were too long, the rest in turn."""
-        next_cursor, left_out, *rest = await self._redis.script(scripts.PAGE, [key], cursor, LONGEST_RECORD_BYTES)
-        return next_cursor.decode(), left_out, rest
+        answer = await self._redis.script(scripts.PAGE, [key], cursor, LONGEST_RECORD_BYTES)
+        with self._reading():
+            next_cursor, left_out, *rest = answer
+            return next_cursor.decode(), int(left_out), rest
 
     async def news(self, key: str, after: str) -> list[Entry]:
         """Return the entries of a stream after one, waiting a moment for the first."""
@@ -113,11 +136,13 @@ class Store:
             return await client.xread({key: after}, count=ENTRIES_AT_ONCE, block=_ms(NEWS_SECONDS))
 
         answer = await self._redis.within(NEWS_SECONDS + ANSWER_SECONDS, read, blocking=True)
-        return [entry(*raw) for _, entries in answer or () for raw in entries]
+        with self._reading():
+            return [entry(*raw) for _, entries in answer or () for raw in entries]
 
     async def repair(self) -> int:
-        """Remove keys of the wrong type, which another program has written. Returns how many."""
+        """Remove keys that hold what another program has written; then a new lease begins. Returns how many."""
         types = self.keys.types
+        self._redis.misused = False
         removed: int = await self._redis.script(scripts.REPAIR, list(types), *types.values())
         return removed
 
