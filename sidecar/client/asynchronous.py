@@ -24,6 +24,8 @@ from sidecar.models import BatchResult, MarketCap, parse_mint
 
 T = TypeVar("T")
 
+MOST_CONNECTIONS: Final = 256
+"""Half of what a sidecar takes by default; of a thousand look-ups at once the rest wait for their turn."""
 _RAISE: Final[Any] = object()
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -120,6 +122,7 @@ class MarketCaps:
         """Return the session, made at first use: aiohttp wants a running loop for it."""
         if self._session is None:
             path = self._address.unix_socket
-            connector = aiohttp.UnixConnector(path, limit=0) if path else aiohttp.TCPConnector(limit=0)
+            most = MOST_CONNECTIONS
+            connector = aiohttp.UnixConnector(path, limit=most) if path else aiohttp.TCPConnector(limit=most)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session

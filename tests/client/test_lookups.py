@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
 from sidecar.client import BatchResult, MarketCap, MarketCaps, SidecarUnreachableError, SyncMarketCaps
 from sidecar.errors import (
@@ -200,6 +202,30 @@ async def test_threads_share_one_client(site: Site) -> None:
 
         assert {cap.mint for cap in found} == {JUP, SOL, BONK}
         assert len(caps._idle) <= 16
+
+
+async def test_of_many_look_ups_at_once_some_wait_for_a_connection(
+    aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.client.asynchronous.MOST_CONNECTIONS", 2)
+    release, asked = asyncio.Event(), 0
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        await release.wait()
+        return web.json_response({"tokens": []})
+
+    app = web.Application()
+    app.router.add_get("/mc", answer)
+    server = await aiohttp_server(app)
+    async with MarketCaps(f"http://127.0.0.1:{server.port}") as caps:
+        lists = [asyncio.create_task(caps.popular()) for _ in range(5)]
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert asked == 2
+        release.set()
+        assert await asyncio.gather(*lists) == [[]] * 5
 
 
 def test_importing_it_loads_none_of_the_server() -> None:
