@@ -38,8 +38,7 @@ class Lookups(MemoryLookups):
                 missing.append(mint)
         fetched = await self._ask(missing)
         found = {mint: one for mint in mints if (one := self.peek(mint)) is not None}
-        errors |= {mint: one for mint, one in fetched.items() if mint not in found}
-        return found, errors
+        return found, {mint: one for mint, one in (errors | fetched).items() if mint not in found}
 
     async def fetch(self, mint: str) -> LookupHit:
         """Get a token that is not in memory from the upstreams. Raises as `get` does."""
