@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 from bench.fleet.redis import RedisProcess
-from bench.fleet.sidecars import Asker, MarketProcess, Sidecar, seconds_until, started
+from bench.fleet.sidecars import Asker, Counting, MarketProcess, Sidecar, seconds_until, started
 from bench.settings import UNLIMITED_RPM
 from sidecar.config.settings import RefreshSettings
 
@@ -17,6 +17,8 @@ FASTER: Final = 20
 """The intervals are a twentieth of the shipped ones while calls an hour are counted."""
 FIRST_PORT: Final = 19_100
 SETTLE_SECONDS: Final = 3.0
+START_SECONDS: Final = 50.0
+"""After the first call: before the first refresh of the popular list that is due by its interval."""
 IDLE_SECONDS: Final = 20.0
 BEFORE_DUE_SECONDS: Final = 52.0
 """How old the popular values are when the leader is killed: the next refresh is due before another one leads."""
@@ -89,9 +91,12 @@ def life(size: int, redis: RedisProcess, folder: Path, *, stays_alone: bool) -> 
     with ExitStack() as stack:
         market, other_market = MarketProcess(stack), MarketProcess(stack)
         (alone,) = started(stack, folder, other_market.urls, [FIRST_PORT - 2], _QUIET)
+        time.sleep(SETTLE_SECONDS)
+        alone_at_start = other_market.total()
+        counting = Counting(market)
         fleet = started(stack, folder, market.urls, _ports(size), _shared(redis))
         time.sleep(SETTLE_SECONDS)
-        at_start, alone_at_start = market.total(), other_market.total()
+        at_start = counting.within(START_SECONDS)
         leader = next(one for one in fleet if one.role() == "leader")
         rest = [one for one in fleet if one is not leader] or fleet
         watched = rest[0]
@@ -103,10 +108,10 @@ def life(size: int, redis: RedisProcess, folder: Path, *, stays_alone: bool) -> 
             time.sleep(0.2)
         took, after = time.monotonic() - since, redis.used()
         cpu = {one: (one.process.cpu_seconds() - seconds) / took for one, seconds in cpu.items()}
-        propagation = _summed(one.propagation() for one in rest)
 
         askers = [Asker(one.port) for one in (alone, watched)]
         without_leader, oldest = _kill(leader, rest, redis) if size > 1 else (None, None)
+        propagation = _summed(one.propagation() for one in rest)
         redis.kill()
         until_alone = seconds_until(rest, frozenset({"alone"}))
         busiest = _busiest(market, ALONE_SECONDS) if stays_alone else None
@@ -173,10 +178,13 @@ def _until(happened: Callable[[], bool]) -> float:
 def _busiest(market: MarketProcess, seconds: float) -> int:
     """Return the most calls that Jupiter gets within ten seconds of the next ones."""
     began, seen = time.monotonic(), []
-    while (now := time.monotonic()) < began + seconds:
-        seen.append((now, market.calls()["jupiter"]))
+    while (asked := time.monotonic()) < began + seconds:
+        calls = market.calls()["jupiter"]
+        seen.append((asked, time.monotonic(), calls))
         time.sleep(0.25)
-    return max(later - calls for at, calls in seen for then, later in seen if 0 <= then - at <= WINDOW_SECONDS)
+    return max(
+        later - calls for at, _, calls in seen for _, then, later in seen if 0 <= then - at <= WINDOW_SECONDS
+    )
 
 
 def _summed(buckets: Any) -> dict[float, int]:

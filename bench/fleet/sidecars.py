@@ -41,6 +41,28 @@ class MarketProcess:
         return sum(self.calls().values())
 
 
+class Counting:
+    """Looks at a market's calls all the time."""
+
+    def __init__(self, market: MarketProcess) -> None:
+        self._market = market
+        self._seen: list[tuple[float, int]] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def within(self, seconds: float) -> int:
+        """Stop, and return the calls within so many seconds of the first one, as far as they are over."""
+        self._ended.set()
+        self._thread.join()
+        first = next(at for at, calls in self._seen if calls)
+        return max(calls for at, calls in self._seen if at <= first + seconds)
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.25):
+            self._seen.append((time.monotonic(), self._market.total()))
+
+
 class Sidecar:
     """One process and its two ports."""
 

@@ -23,7 +23,7 @@ ABSENT_SECONDS: Final = 5.0
 """A member that was silent for longer has left."""
 MOST_MEMBERS: Final = 10_000
 RANK_EVERY: Final = 8
-"""Beats from one look at the place among the members to the next."""
+"""Beats from one look at the place among the members to the next, unless their number changes."""
 
 Role = Literal["leader", "follower", "alone"]
 
@@ -56,6 +56,8 @@ class Membership:
         """How many there are, as last read; this one included."""
         self.rank = 0
         """How many of them come before this one."""
+        self._ranked_among = 0
+        """How many there were when that was read."""
         self.term = 0
         """Counts the leases taken: in a new one Redis may hold less than this member."""
         self.last_error: str | None = None
@@ -102,7 +104,7 @@ class Membership:
             await self._store.open()
             self._shared_clock.forget()
             self._open = True
-        wants_rank = self._beats % RANK_EVERY == 0
+        wants_rank = self._beats % RANK_EVERY == 0 or self.members != self._ranked_among
         asked = self._clock.monotonic()
         beat = await self._store.beat(self.member, self._lease_seconds, ABSENT_SECONDS, rank=wants_rank)
         self._shared_clock.note(asked, beat.seconds)
@@ -112,7 +114,8 @@ class Membership:
     def _served(self, beat: Beat) -> None:
         self._served_at = self._clock.monotonic()
         self.lease, self.members = beat.lease, min(max(1, beat.members), MOST_MEMBERS)
-        self.rank = beat.rank if beat.rank >= 0 else self.rank
+        if beat.rank >= 0:
+            self.rank, self._ranked_among = beat.rank, self.members
         if self.last_error is not None:
             log.info("the fleet's Redis serves", extra={"members": self.members})
         self.last_error = None
