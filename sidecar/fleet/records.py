@@ -23,6 +23,8 @@ MOST_MINTS: Final = 100
 LONGEST_LIST: Final = 10_000
 LONGEST_REASON: Final = 300
 MOST_QUOTES: Final = 8
+LONGEST_BYTES: Final = 512 * 1024
+"""As much as the longest list takes; more is not even looked at."""
 AHEAD_SECONDS: Final = 1.0
 """How far the sender's idea of Redis's time may be ahead; more is from the future, and nonsense."""
 
@@ -158,6 +160,8 @@ def parsed(text: bytes) -> Mint | None:
 
 
 def _decode(record: bytes, now: Instant, decoder: msgspec.json.Decoder[M]) -> tuple[M, ClockRebase]:
+    if len(record) > LONGEST_BYTES:
+        raise NonsenseError("it is too long")
     head, _, body = record.partition(b"\n")
     try:
         taken_at = _TAKEN.decode(head).at

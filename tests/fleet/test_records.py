@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from sidecar.fleet.records import (
+    LONGEST_BYTES,
     Failed,
     Message,
     Missed,
@@ -130,6 +131,7 @@ def test_nonsense_of_a_follower_is_refused(message: Missed | Requested) -> None:
         b"garbage",
         b"{}\n{}",
         b"[" * 10_000,
+        encode(TOKEN, SENT) + b" " * LONGEST_BYTES,
         b'{"type":"taken","at":[1,2]}\n{"type":"later"}',
         b"\xff\n\xfe",
     ],
