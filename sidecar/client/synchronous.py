@@ -52,8 +52,8 @@ class SyncMarketCaps:
 
     def close(self) -> None:
         """Close the idle connections; harmless when closed."""
-        while self._idle:
-            self._idle.pop().close()
+        while (one := self._kept()) is not None:
+            one.close()
 
     @overload
     def get(self, mint: str) -> MarketCap: ...
