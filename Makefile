@@ -40,8 +40,13 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The image's Python, where it is installed: memory is measured under it, too.
+IMAGE_PYTHON ?= python3.13
+
 bench: $(VENV)/.bench
-	$(BIN)/python -m bench --write docs/benchmarks.md
+	if $(IMAGE_PYTHON) -c '' 2>/dev/null; then $(MAKE) --no-print-directory VENV=$(VENV)/image PYTHON=$(IMAGE_PYTHON) $(VENV)/image/.serve; fi
+	$(BIN)/python -m bench --write docs/benchmarks.md \
+		$$($(IMAGE_PYTHON) -c '' 2>/dev/null && echo --image-python $(VENV)/image/bin/python)
 
 bench-freshness: $(VENV)/.bench
 	$(BIN)/python -m bench.freshness docs

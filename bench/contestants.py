@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,10 +59,13 @@ def start_python(name: str, module: str, port: int, rest: Sequence[str], stack: 
     return _started(name, arguments, port, stack)
 
 
-def start_sidecar(name: str, settings: Path, port: int, stack: ExitStack) -> Contestant:
+def start_sidecar(
+    name: str, settings: Path, port: int, stack: ExitStack, interpreter: str = sys.executable
+) -> Contestant:
     """Start mc-sidecar; its log goes to a file beside its settings."""
     log = stack.enter_context(settings.with_suffix(".log").open("w"))
-    process = Process(python("-m", "sidecar", "serve", "--config", str(settings)), SERVER_CORE, stderr=log)
+    arguments = [interpreter, "-m", "sidecar", "serve", "--config", str(settings)]
+    process = Process(arguments, SERVER_CORE, stderr=log)
     stack.callback(process.stop)
     wait_for(f"http://127.0.0.1:{port}/stats", process)
     return Contestant(name, process, port)

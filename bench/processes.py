@@ -38,7 +38,11 @@ class Process:
 
     def rss_mib(self) -> float:
         """Return resident memory now."""
-        return sum(map(_rss_kib, self._family())) / 1024
+        return sum(_memory_kib(pid, "VmRSS") for pid in self._family()) / 1024
+
+    def peak_mib(self) -> float:
+        """Return the most that was resident at once."""
+        return sum(_memory_kib(pid, "VmHWM") for pid in self._family()) / 1024
 
     def lines(self) -> Iterator[str]:
         """Yield what it writes to its standard output, when that was asked for with `stdout=PIPE`."""
@@ -64,6 +68,13 @@ class Process:
 def python(*arguments: str) -> list[str]:
     """Return the command line of a module or script under this interpreter."""
     return [sys.executable, *arguments]
+
+
+def version_of(interpreter: str) -> str:
+    """Return the version of a Python."""
+    code = "import platform; print(platform.python_version())"
+    done = subprocess.run([interpreter, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603
+    return done.stdout.strip()
 
 
 def wait_for(url: str, process: Process, seconds: float = _START_SECONDS) -> float:
@@ -108,6 +119,6 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _rss_kib(pid: int) -> int:
+def _memory_kib(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))

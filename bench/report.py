@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import Series, table, verdict
+from bench.results import Results
 from bench.settings import MANY, REFRESH_SECONDS
-from bench.suite import Results
 
 SIDECAR: Final = "mc-sidecar"
 FLOOR: Final = "bare aiohttp, uvloop"
 NGINX: Final = "nginx proxy_cache"
+LIMIT_MIB: Final = 128
+"""What the Deployments in `k8s` allow."""
 REFRESHED: Final = f"mc-sidecar, {MANY} refreshed"
 PACKAGES: Final = (
     *("aiohttp", "uvloop", "msgspec", "cachetools", "prometheus-client", "structlog"),
@@ -107,11 +109,22 @@ def _judged(r: Results) -> Iterator[tuple[str, str, str, bool]]:
     yield f"p99 at 1,000/s while {MANY:,} tokens are refreshed", *_at_most(busy, 2.5, "ms")
     yield "RSS, 100 tracked, after the load", *_at_most(r.rss[SIDECAR], 55, "MiB")
     yield f"RSS, {MANY:,} cached", *_at_most(r.rss[f"mc-sidecar, {MANY} cached"], 75, "MiB")
+    if (image := r.memory) is not None:
+        yield f"RSS under Python {image.version}, 100 tracked, after a load", *_at_most(image.loaded, 55, "MiB")
+        yield f"RSS under Python {image.version}, {MANY:,} cached", *_at_most(image.cached, 75, "MiB")
+    limit = f"the most resident of all that, of the Deployment's {LIMIT_MIB} MiB"
+    yield limit, *_at_most(_most(r) / LIMIT_MIB, 0.85, "x")
     yield "CPU of a core, 100 tracked, no load", *_at_most(r.idle_percent, 1, "%")
     yield "import and start: exec to the first answered probe", *_at_most(r.start_seconds.median, 0.6, "s")
     yield "exec to the first market cap, upstreams 50 ms away", *_at_most(r.warm_seconds.median, 1.0, "s")
     pause = f"worst pause of the event loop, {MANY:,} tokens refreshed, load, a scrape"
     yield pause, *_at_most(max(r.pause_ms.values), 8, "ms")
+
+
+def _most(r: Results) -> float:
+    """Return the most memory that a sidecar had resident, in MiB."""
+    own = [mib for name, mib in r.rss.items() if name.startswith(SIDECAR)]
+    return max(own if r.memory is None else [*own, r.memory.peak])
 
 
 def _at_most(found: float, wanted: float, unit: str) -> tuple[str, str, bool]:
@@ -144,6 +157,14 @@ def _batch(r: Results) -> str:
 
 def _rest(r: Results) -> str:
     rows = [[f"RSS of {name}", f"{value:.1f} MiB"] for name, value in r.rss.items()]
+    if (image := r.memory) is not None:
+        of = f"RSS of mc-sidecar under Python {image.version}"
+        rows += [
+            [f"{of}, after a load", f"{image.loaded:.1f} MiB"],
+            [f"{of}, {MANY} cached", f"{image.cached:.1f} MiB"],
+            [f"{of}, {MANY} tracked", f"{image.tracked:.1f} MiB"],
+            [f"{of}, at most", f"{image.peak:.1f} MiB"],
+        ]
     rows += [
         ["CPU of mc-sidecar, 100 tracked, no load, during the whole run", f"{r.idle_percent:.2f} %"],
         [f"CPU to refresh {MANY:,} tokens every {REFRESH_SECONDS:g} s, no load", f"{r.refresh_percent:.1f} %"],

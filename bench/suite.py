@@ -2,77 +2,49 @@
 
 import json
 import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bench import contestants
 from bench.contestants import JUP, Contestant
-from bench.figures import Series, series
+from bench.figures import series
 from bench.measure import closed_loop, fill, import_seconds, open_loop, start_seconds, track
-from bench.processes import OTHER_CORE, SERVER_CORE, Process, fetch, python, wait_for
+from bench.memory import BATCH, Memory, memory
+from bench.processes import OTHER_CORE, SERVER_CORE, Process, fetch, python, version_of, wait_for
+from bench.results import Plan, Results
 from bench.settings import CACHED, MANY, SHIPPED, TRACKED, write_settings
 from sidecar.demo import Market
 
 UNIVERSE: Final = 11_500
 """Tokens of the simulated market; some have no price."""
-BATCH: Final = 100
 START_LATENCY_MS: Final = 50
+PEAK: Final = f"mc-sidecar, {MANY} tracked, at most"
 _ONE: Final = [f"/mc/{JUP}"]
 
 Figures = dict[str, list[float]]
 
 
-class Plan(NamedTuple):
-    """How much is measured."""
-
-    rounds: int
-    seconds: float
-    """Of one load on one contestant."""
-    refresh_seconds: float
-    """Of one load while 10,000 tokens are refreshed."""
-    calm_seconds: float
-    """Before and after that, for the refreshing to find its rhythm."""
-    starts: int
-    idle_seconds: float
-    """At least so long is the idle sidecar watched; the other measurements go on beside it."""
-
-
-class Results(NamedTuple):
-    """Each measurement by contestant, one figure a round."""
-
-    plan: Plan
-    cpu: Mapping[str, Series]
-    """Microseconds of CPU for one token."""
-    rate: Mapping[str, Series]
-    p99: Mapping[str, Series]
-    """Milliseconds at 1,000 requests a second."""
-    late: Series
-    """Milliseconds that the generator itself was late, 99th percentile."""
-    batch_cpu: Mapping[str, Series]
-    """Microseconds of CPU for one market cap, a hundred at a time; nginx: one by one."""
-    batch_rate: Mapping[str, Series]
-    """Market caps a second."""
-    rss: Mapping[str, float]
-    idle_percent: float
-    refresh_percent: float
-    """Of a core, to refresh 10,000 tokens every REFRESH_SECONDS, without load."""
-    import_seconds: Series
-    start_seconds: Series
-    warm_seconds: Series
-    pause_ms: Series
-    missing: Mapping[str, str]
-
-
 class Suite:
     """One run. All processes are stopped with `stack`."""
 
-    def __init__(self, plan: Plan, folder: Path, stack: ExitStack, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        stack: ExitStack,
+        *,
+        image_python: str | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """`image_python`: another interpreter with the sidecar, for its memory."""
         self._plan = plan
+        self._image_python = image_python
         self._folder = folder
         self._folder.chmod(0o755)  # started by root, nginx and Varnish serve as another user
         self._stack = stack
@@ -95,9 +67,10 @@ class Suite:
         rss = {one.name: one.process.rss_mib() for one in fleet}
         self._starts()
         refresh_percent = self._refreshing(urls, rss)
+        image = None if self._image_python is None else self._memory(urls, self._image_python)
         idle_percent = self._idle_percent(idle, idle_from)
         rss["mc-sidecar, idle"] = idle.process.rss_mib()
-        return self._results(missing, rss, idle_percent, refresh_percent)
+        return self._results(missing, rss, idle_percent, refresh_percent, image)
 
     # Contestants
 
@@ -112,9 +85,11 @@ class Suite:
         api, ops = self._next_port(), self._next_port()
         return write_settings(self._folder / f"{name}.json", urls, api, ops, more), api, ops
 
-    def _sidecar(self, name: str, more: Mapping[str, Any], urls: Mapping[str, str]) -> Contestant:
+    def _sidecar(
+        self, name: str, more: Mapping[str, Any], urls: Mapping[str, str], interpreter: str = sys.executable
+    ) -> Contestant:
         settings, api, _ = self._settings(name, more, urls)
-        return contestants.start_sidecar(name, settings, api, self._stack)
+        return contestants.start_sidecar(name, settings, api, self._stack, interpreter)
 
     def _fleet(self, urls: Mapping[str, str], missing: Mapping[str, str]) -> list[Contestant]:
         base, stack = urls["dexscreener"], self._stack
@@ -200,9 +175,21 @@ class Suite:
         time.sleep(self._plan.calm_seconds)
         percent = 100 * (many.process.cpu_seconds() - before) / (time.monotonic() - began)
         rss[f"mc-sidecar, {MANY} tracked"] = many.process.rss_mib()
+        rss[PEAK] = many.process.peak_mib()
         many.process.stop()
         self._pauses(urls)
         return percent
+
+    def _memory(self, urls: Mapping[str, str], interpreter: str) -> Memory:
+        version = version_of(interpreter)
+        self._say(f"memory under Python {version}")
+        return memory(
+            lambda name, more: self._sidecar(name, more, urls, interpreter),
+            version,
+            self._mints,
+            load_seconds=self._plan.seconds,
+            seconds=2 * self._plan.calm_seconds,
+        )
 
     def _pauses(self, urls: Mapping[str, str]) -> None:
         settings, api, ops = self._settings("watched", TRACKED, urls)
@@ -234,7 +221,12 @@ class Suite:
         self._figures[what][name].append(value)
 
     def _results(
-        self, missing: Mapping[str, str], rss: Mapping[str, float], idle: float, refreshing: float
+        self,
+        missing: Mapping[str, str],
+        rss: Mapping[str, float],
+        idle: float,
+        refreshing: float,
+        image: Memory | None,
     ) -> Results:
         found = {what: {name: series(v) for name, v in by.items()} for what, by in self._figures.items()}
         return Results(
@@ -252,6 +244,7 @@ class Suite:
             start_seconds=found["start"][""],
             warm_seconds=found["warm"][""],
             pause_ms=found["pause"][""],
+            memory=image,
             missing=missing,
         )
 
