@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from math import sqrt
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ _ENDS: Final = {
     for cached in (False, True)
 }
 """What a body ends with."""
+_HIT_END: Final = _ENDS[False, True]
 _BATCH: Final = b'{"tokens":{%b},"errors":{}}'
 
 
@@ -38,6 +40,14 @@ def token_body(found: LookupHit) -> bytes:
         found.age_seconds,
         end,
     )
+
+
+def tracked_body(entry: Entry, age_seconds: float) -> bytes:
+    """Return what `token_body` does for a tracked token, whose body is prepared."""
+    if (variance := entry.variance) is None:
+        return b'%b"age_seconds":%.3f%b' % (entry.body, age_seconds, _HIT_END)
+    uncertainty = sqrt(entry.fresh_squared + variance * age_seconds)
+    return b'%b"uncertainty":%.8f,"age_seconds":%.3f%b' % (entry.body, uncertainty, age_seconds, _HIT_END)
 
 
 async def look_up_batch(lookups: Lookups, mints: Iterable[str]) -> bytes:
@@ -85,7 +95,7 @@ def _members(entries: Sequence[Entry], now: float) -> bytes:
         age = now - entry.received
         end = ends.get(age)
         if end is None:
-            end = ends[age] = b'"age_seconds":%.3f%b,' % (age, _ENDS[False, True])
+            end = ends[age] = b'"age_seconds":%.3f%b,' % (age, _HIT_END)
         parts += (b'"%b":' % entry.cap.mint.encode(), entry.body)
         if (uncertainty := entry.uncertainty(age)) is not None:
             parts.append(b'"uncertainty":%.8f,' % uncertainty)

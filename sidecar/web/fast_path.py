@@ -9,7 +9,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from sidecar.models import Mint
 from sidecar.service.service import PreCacheService
-from sidecar.web.bodies import token_body, tracked_batch_body
+from sidecar.web.bodies import tracked_batch_body, tracked_body
 from sidecar.web.limits import MOST_MINTS_IN_QUERY
 
 _PREFIX: Final = b"GET /mc/"
@@ -62,13 +62,14 @@ class FastPath:
         if not data.startswith(_PREFIX):
             return self._answer_batch(data, end) if data.startswith(_BATCH_PREFIX) else None
         now = self._clock.monotonic()
-        found = self._lookups.find_tracked(Mint(str(data[8:end], "latin-1")), now)
-        if found is None:
+        entry = self._lookups.find_entry(Mint(str(data[8:end], "latin-1")), now)
+        if entry is None:
             return None
         if now >= self._date_until:
             self._read_date(now)
-        body = token_body(found)
-        answer = _ANSWER % (found.age_seconds, found.entry.max_age, len(body), self._date, body)
+        age = now - entry.received
+        body = tracked_body(entry, age)
+        answer = _ANSWER % (age, entry.max_age, len(body), self._date, body)
         seconds = self._clock.monotonic() - now
         if seconds < _SHORT_SECONDS:
             self._answered += 1
