@@ -22,7 +22,8 @@ _ENDS: Final = {
 }
 """What a body ends with."""
 _HIT_END: Final = _ENDS[False, True]
-_BATCH: Final = b'{"tokens":{%b},"errors":{}}'
+_BATCH_START: Final = b'{"tokens":{'
+_BATCH_END: Final = b'},"errors":{}}'
 
 
 def token_body(found: LookupHit) -> bytes:
@@ -64,9 +65,9 @@ async def look_up_batch(lookups: Lookups, mints: Iterable[str]) -> bytes:
             others += [mint for mint, entry in zip(some, entries, strict=True) if entry is None]
         if found := [entry for entry in entries if entry is not None]:
             lookups.tally.count(found, now)
-            tokens.append(_members(found, now))
+            tokens.append(b"".join(_members(found, now)))
     if not others:
-        return _BATCH % b",".join(tokens)
+        return b"".join((_BATCH_START, b",".join(tokens), _BATCH_END))
     looked_up, errors = await lookups.find_many(others)
     tokens += [_member(one) async for one in yielding(looked_up.values(), MINTS_A_TURN)]
     return await _batch(tokens, errors)
@@ -79,7 +80,7 @@ def tracked_batch_body(lookups: Lookups, mints: Sequence[str], now: float) -> by
     if len(found) < len(entries):
         return None
     lookups.tally.count(found, now)
-    return _BATCH % _members(found, now)
+    return b"".join((_BATCH_START, *_members(found, now), _BATCH_END))
 
 
 async def batch_body(found: Mapping[K, LookupHit], errors: Mapping[str, McSidecarError]) -> bytes:
@@ -87,8 +88,8 @@ async def batch_body(found: Mapping[K, LookupHit], errors: Mapping[str, McSideca
     return await _batch([_member(one) async for one in yielding(found.values(), MINTS_A_TURN)], errors)
 
 
-def _members(entries: Sequence[Entry], now: float) -> bytes:
-    """Write out each tracked token's body; those that were refreshed together have their age in common."""
+def _members(entries: Sequence[Entry], now: float) -> list[bytes]:
+    """Write out tracked tokens' bodies, in parts; those that were refreshed together have their age in common."""
     ends: dict[float, bytes] = {}
     parts: list[bytes] = []
     for entry in entries:
@@ -100,7 +101,8 @@ def _members(entries: Sequence[Entry], now: float) -> bytes:
         if (uncertainty := entry.uncertainty(age)) is not None:
             parts.append(b'"uncertainty":%.8f,' % uncertainty)
         parts.append(end)
-    return b"".join(parts)[:-1]
+    parts[-1] = parts[-1][:-1]
+    return parts
 
 
 def _member(found: LookupHit) -> bytes:
