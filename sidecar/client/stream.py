@@ -36,7 +36,11 @@ def target_of(mints: Iterable[str], name: str | None) -> str:
     named = ",".join(dict.fromkeys(mints))
     if bool(named) == (name is not None):
         raise ValueError("a stream takes either mints or set")
-    return f"/mc/stream?set={name}" if name is not None else f"/mc/stream?mints={quote(named, safe=',')}"
+    return (
+        f"/mc/stream?set={name}"
+        if name is not None
+        else f"/mc/stream?mints={quote(named, safe=',', errors='replace')}"
+    )
 
 
 class Waits:

@@ -74,7 +74,7 @@ class SyncMarketCaps:
         """Look up any number of tokens, each once, a thousand a request; a bad mint is an error of its own."""
         tokens: dict[str, MarketCap] = {}
         errors: dict[str, McSidecarError] = {}
-        for body in in_requests(mints):
+        for body in in_requests(mints, errors):
             batch = read_batch(*self._ask("POST", "/mc", body))
             tokens |= batch.tokens
             errors |= batch.errors

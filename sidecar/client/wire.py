@@ -1,5 +1,6 @@
 """What goes over the wire, for both clients: targets of requests, and what an answer means."""
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, Literal, NamedTuple, NoReturn, TypeVar
@@ -28,6 +29,8 @@ DEFAULT_URL: Final = "http://127.0.0.1:8765"
 DEFAULT_TIMEOUT: Final = 3.0
 """Seconds; above the sidecar's own deadline of two, so that its answer is read."""
 MINTS_A_REQUEST: Final = 1000
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Half a character, as JSON may hold one: UTF-8 cannot."""
 _UNIX: Final = "unix://"
 _OK: Final = 200
 _FIRST_SERVER_ERROR: Final = 500
@@ -90,9 +93,11 @@ def address(base_url: str) -> Address:
     return Address(f"http://{parts.netloc}", None)
 
 
-def in_requests(mints: Iterable[str]) -> Iterator[bytes]:
-    """Yield the bodies of the POSTs that ask for these mints, each of them once."""
-    rest = iter(dict.fromkeys(mints))
+def in_requests(mints: Iterable[str], errors: dict[str, McSidecarError]) -> Iterator[bytes]:
+    """Yield the bodies of the POSTs that ask for these mints, each of them once; what is no text is an error."""
+    each = dict.fromkeys(mints)
+    errors |= {mint: InvalidMintError(mint) for mint in each if _SURROGATE.search(mint)}
+    rest = (mint for mint in each if mint not in errors)
     while part := list(islice(rest, MINTS_A_REQUEST)):
         yield msgspec.json.encode({"mints": part})
 

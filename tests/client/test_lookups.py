@@ -75,6 +75,13 @@ async def test_many_tokens_come_with_the_errors_of_the_others(ask: Ask) -> None:
     assert str(result.errors["bad"]) == str(InvalidMintError("bad"))
 
 
+async def test_half_a_character_is_an_error_of_its_own(ask: Ask) -> None:
+    batch = await ask("get_many", [JUP, "x\ud800"])
+
+    assert list(batch.tokens) == [JUP]
+    assert {mint: error.code for mint, error in batch.errors.items()} == {"x\ud800": "invalid_mint"}
+
+
 async def test_any_number_of_mints_may_be_asked_for(ask: Ask) -> None:
     result = await ask("get_many", (str(number) for number in range(2001)))
 

@@ -145,9 +145,9 @@ async def test_a_stream_takes_either_mints_or_a_set(caps: MarketCaps) -> None:
 
 async def test_what_is_no_mint_is_an_error_of_its_own_and_changes_no_other(caps: MarketCaps) -> None:
     strange = "a&set=x #é+%"
-    snapshot = await following_event(caps.stream([strange, JUP]))
+    snapshot = await following_event(caps.stream([strange, "\ud800", JUP]))
     assert isinstance(snapshot, Snapshot)
-    assert (list(snapshot.tokens), list(snapshot.errors)) == ([JUP], [strange])
+    assert (list(snapshot.tokens), list(snapshot.errors)) == ([JUP], [strange, "?"])
 
 
 async def test_it_ends_when_the_client_is_closed(caps: MarketCaps, waits: list[float | None]) -> None:
