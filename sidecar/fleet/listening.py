@@ -83,6 +83,7 @@ class Listening:
                 else:
                     await self._hear(role)
             except StoreError:  # told by the membership, which decides what follows from it
+                self._check_connection()
                 await self._engine.clock.sleep(RETRY_SECONDS)
             except Exception:
                 log.exception("what the fleet says could not be taken")
@@ -131,8 +132,7 @@ class Listening:
     async def _hear(self, role: Role) -> None:
         key = self._store.keys.changes if role == "follower" else self._store.keys.wanted
         entries = await self._store.news(key, self._after)
-        if self._store.waiting_connections != self._connection:
-            self._position_of = None
+        if not self._check_connection():
             return
         async for entry in yielding(entries, RECORDS_A_TURN):
             if self._membership.role != role:
@@ -143,6 +143,12 @@ class Listening:
             elif not self._follows(entry):
                 self._position_of = None
                 return
+
+    def _check_connection(self) -> bool:
+        """Return whether the position still means something; another connection may lead to another Redis."""
+        if self._store.waiting_connections != self._connection:
+            self._position_of = None
+        return self._position_of is not None
 
     def _follows(self, entry: Entry) -> bool:
         """Take a change. Returns False when some before it are missing: the stream was cut, or is another one."""

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
 from sidecar.fleet.answers import StoreError
+from sidecar.fleet.bounded_parser import BoundedParser
 
 ANSWER_SECONDS: Final = 1.0
 """How long Redis may take for anything but waiting for news."""
@@ -90,7 +91,8 @@ class RedisCalls:
     def _client(self, *, blocking: bool) -> Redis:
         """Return the client for what waits, or for what does not: nothing queues behind what waits."""
         if not self._clients:
-            waiting = self._new_client(NEWS_SECONDS + ANSWER_SECONDS, redis_connect_func=self._count_connection)
+            own: Any = {"redis_connect_func": self._count_connection, "parser_class": BoundedParser}
+            waiting = self._new_client(NEWS_SECONDS + ANSWER_SECONDS, **own)
             self._clients = [self._new_client(ANSWER_SECONDS), waiting]
         return self._clients[blocking]
 

@@ -3,9 +3,10 @@
 from msgspec.structs import replace
 
 from sidecar.demo.tokens import SOURCES
+from sidecar.fleet.bounded_parser import LONGEST_ANSWER_BYTES
 from sidecar.fleet.keys import Keys
 from sidecar.service.service import PreCacheService
-from tests.service.tokens import PRICED
+from tests.service.tokens import PRICED, plain_tokens
 from tests.system.fleet.members import QUIET, FleetRig, cap, fleet, metric, role, until
 
 KEYS = Keys("mc-sidecar")
@@ -58,3 +59,14 @@ async def test_a_redis_in_its_place_whose_clock_is_behind_is_heard_all_the_same(
         await rig.redis.stop()
         await rig.redis.start()
         await goes_on(rig)
+
+
+async def test_entries_of_many_megabytes_are_not_read_and_the_fleet_goes_on() -> None:
+    async with fleet(SETTINGS) as rig:
+        await rig.formed(2)
+        for key in (KEYS.changes, KEYS.wanted):
+            await rig.redis.command("XADD", key, "*", "n", "1", "r", "x" * (LONGEST_ANSWER_BYTES + 1))
+            await goes_on(rig)
+        (follower,) = rig.followers
+        await until(lambda: metric(follower, "fleet_connected") == 1.0)
+        assert (await follower.get(plain_tokens(rig.market, 1)[0])).price_usd > 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.fleet.answers import StoreError
+from sidecar.fleet.bounded_parser import LONGEST_ANSWER_BYTES
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.store import LONGEST_RECORD_BYTES, MOST_DEMANDED, Store
 from tests.programs import require_program
@@ -127,6 +128,14 @@ async def test_what_is_too_long_is_not_even_read(store: Store, redis: RedisServe
     long = "x" * (LONGEST_RECORD_BYTES + 1)
     await redis.command("HSET", store.keys.values, JUP, long, WIF, "short")
     assert await store.page(store.keys.values, "0") == ("0", 1, [WIF.encode(), b"short"])
+
+
+async def test_news_that_is_too_long_is_given_up_before_it_is_in_memory(store: Store, redis: RedisServer) -> None:
+    await redis.command("XADD", store.keys.changes, "1-0", "n", "1", "r", "x" * LONGEST_ANSWER_BYTES)
+    await redis.command("XADD", store.keys.changes, "2-0", "n", "2", "r", "short")
+    with pytest.raises(StoreError, match="too long"):
+        await store.news(store.keys.changes, "0")
+    assert [entry.record for entry in await store.news(store.keys.changes, "1-0")] == [b"short"]
 
 
 async def test_each_popular_list_is_kept_once_and_goes_with_its_members(store: Store, redis: RedisServer) -> None:
