@@ -101,7 +101,20 @@ class Budget:
         now = self._clock.monotonic()
         free = max(_free_at(*limit) for limit in self._limits(priority))
         forbidden = self._no_early_until if priority is Priority.EARLY else 0.0
-        return max(0.0, free - now, self._blocked_until - now, self._shared_from - now, forbidden - now)
+        turn = 0.0 if priority is Priority.MISS else self._until_turn(now)
+        return max(0.0, free - now, self._blocked_until - now, self._shared_from - now, forbidden - now, turn)
+
+    def _until_turn(self, now: float) -> float:
+        """Return the seconds until this member's next turn, where a part is less than one call in the window.
+
+        What is due everywhere at one moment is not asked for everywhere at that moment.
+        """
+        (limit, window), _ = self._windows()
+        since = now - self._shared_from
+        if max(1, self.requests_per_minute // 6) * self._share >= limit or since < 0:
+            return 0.0
+        into_turn = since % window
+        return 0.0 if into_turn < window * self._share else window - into_turn
 
     def begin(self, priority: Priority) -> None:
         """Record a call that begins now."""

@@ -29,6 +29,26 @@ def test_greedy_members_together_stay_within_the_limits(members: int, requests_p
     assert len(calls) > requests_per_minute / 2
 
 
+@pytest.mark.parametrize("members", [2, 11, 50])
+def test_what_is_due_everywhere_at_one_moment_is_not_asked_for_at_that_moment(members: int) -> None:
+    clock = FakeClock()
+    budgets = [Budget(30, clock) for _ in range(members)]
+    for place, budget in enumerate(budgets):
+        budget.share(members, place)
+    calls: list[float] = []
+    for _ in range(4):
+        clock.advance(200)
+        for _ in range(40):
+            for budget in budgets:
+                if not budget.delay(Priority.POPULAR):
+                    budget.begin(Priority.POPULAR)
+                    calls.append(clock.monotonic())
+            clock.advance(0.25)
+    at_the_borders_of_turns = 1
+    assert max(sum(at <= then < at + 10 for then in calls) for at in set(calls)) <= 5 + at_the_borders_of_turns
+    assert calls
+
+
 def test_every_member_has_its_turn() -> None:
     clock = FakeClock()
     budgets = [Budget(30, clock) for _ in range(50)]
