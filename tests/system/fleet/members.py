@@ -102,7 +102,7 @@ def metric(member: PreCacheService, name: str) -> float:
     return value
 
 
-async def until(happened: Callable[[], Any], seconds: float = 10.0) -> float:
+async def until(happened: Callable[[], Any], seconds: float = 20.0) -> float:
     """Wait until something has happened, at most so many seconds. Returns how long that took."""
     began = time.monotonic()
     while not happened():

@@ -16,8 +16,8 @@ from tests.system.fleet.redis_server import RedisServer, redis_server
 from tests.system.processes import Process, serving_program
 
 LEASE_SECONDS: Final = 1.5
-SLOW_MACHINE_SECONDS: Final = 1.5
-"""What a busy machine may add to a promise in seconds."""
+SLOW_MACHINE_SECONDS: Final = 8.0
+"""What a busy machine may add; how long it takes on a quiet one is what `make bench-fleet` shows."""
 ASKED_EVERY_SECONDS: Final = 0.1
 MINT: Final = PRICED[3]
 FASTER: Final[dict[str, Any]] = {"tracking": {"trending_tokens": 0}, "refresh": {"popular_seconds": 1}}
