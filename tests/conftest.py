@@ -16,6 +16,7 @@ SHARING: Final = frozenset(
 """Files that set something up once: a browser, a Prometheus, an hour that is played."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes long begin first, without coverage, and what shares something be run by one worker."""
     items.sort(key=lambda item: not is_long(item))
