@@ -13,6 +13,7 @@ import pytest
 
 from sidecar.demo import Market
 from sidecar.demo.tokens import SOURCES
+from tests.service.tokens import plain_tokens
 from tests.system.app.process import launch, sidecar
 from tests.web.listening import Client, Reply
 
@@ -77,7 +78,7 @@ async def test_no_request_fails_when_a_busy_sidecar_is_told_to_stop(
 async def test_while_it_lingers_hits_and_misses_are_answered_and_it_is_alive_but_not_ready(tmp_path: Path) -> None:
     market = Market(seed=1, tokens=300)
     trending = {mint for source in SOURCES for mint in market.trending(source)}
-    unknown = next(mint for mint in reversed(market.tokens) if mint not in trending)
+    unknown = next(mint for mint in plain_tokens(market, 80) if mint not in trending)
     miss = f"GET /mc/{unknown} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     async with sidecar(tmp_path, "shutdown: {linger_seconds: 3}\n") as running:
         assert (await running.probe("/readyz"))[0] == 200

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +26,8 @@ class Proxy:
             except OSError:
                 return
             with closing(back):
-                await asyncio.gather(self._questions(reader, back), self._answers(there, writer))
+                with suppress(ConnectionError):
+                    await asyncio.gather(self._questions(reader, back), self._answers(there, writer))
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):

@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
+import aiohttp
+
 from sidecar.demo import Source, serve
 from tests.service.tokens import PRICED
 from tests.system.fleet.members import CountingMarket
@@ -68,7 +70,12 @@ class Sidecar:
         """Ask for the warm token at an even rate; no answer may be another than its price."""
         while True:
             await self._asked.wait()
-            token = await self.process.token(MINT)
+            try:
+                token = await self.process.token(MINT)
+            except (aiohttp.ClientError, TimeoutError):
+                if self._asked.is_set():
+                    raise
+                continue  # it was frozen or killed under way
             assert "price_usd" in token, token
             self.prices.append(token["price_usd"])
             await asyncio.sleep(ASKED_EVERY_SECONDS)
@@ -120,7 +127,8 @@ class Stage:
             task.cancel()
         ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.stack.aclose()
-        assert [error for error in ended if isinstance(error, Exception)] == []
+        failed = [error for error in ended if isinstance(error, Exception)]
+        assert not failed, failed
 
 
 @asynccontextmanager
