@@ -25,9 +25,8 @@ class Proxy:
                 there, back = await asyncio.open_unix_connection(self._target)
             except OSError:
                 return
-            with closing(back):
-                with suppress(ConnectionError):
-                    await asyncio.gather(self._questions(reader, back), self._answers(there, writer))
+            with closing(back), suppress(ConnectionError):
+                await asyncio.gather(self._questions(reader, back), self._answers(there, writer))
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
