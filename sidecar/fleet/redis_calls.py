@@ -1,7 +1,7 @@
 """The only place that talks to Redis. Every call is bounded in time and fails with StoreError alone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
@@ -18,7 +18,7 @@ ANSWER_SECONDS: Final = 1.0
 NEWS_SECONDS: Final = 1.0
 """How long one call waits for news."""
 
-_MISUSED: Final = ("WRONGTYPE", "not an integer")
+_MISUSED: Final = ("WRONGTYPE", "not an integer", "would overflow")
 """How Redis complains of what another program has written in a key."""
 
 T = TypeVar("T")
@@ -31,13 +31,24 @@ class RedisCalls:
         self._url = url
         self._redact = redact
         self._clients: list[Redis] = []
+        self._address: Mapping[str, Any] = {}
+        """The URL's."""
         self._hashes: dict[str, str] = {}
         self.misused = False
         """Whether a key was found to hold what it should not; for its reader to reset."""
         self.waiting_connections = 0
         """Counts the connections that news was waited for on: behind another one may be another Redis."""
 
-    async def disconnect(self) -> None:
+    async def open(self, hello: Callable[[Redis], Awaitable[T]]) -> T:
+        """Connect anew and return a first answer; the URL's address is next where another node gives none."""
+        await self._disconnect()
+        try:
+            return await self.within(ANSWER_SECONDS, hello)
+        except StoreError:
+            self._turn_to(self._address)
+            raise
+
+    async def _disconnect(self) -> None:
         """End the connections; the next call makes new ones."""
         await self._end(client.connection_pool.disconnect() for client in self._clients)
 
@@ -75,9 +86,8 @@ class RedisCalls:
             async with asyncio.timeout(seconds):
                 answer = await ask(self._client(blocking=blocking))
         except MovedError as error:
-            for client in self._clients:
-                client.connection_pool.connection_kwargs.update(host=error.host, port=error.port)
-            await self.disconnect()
+            self._turn_to({"host": error.host, "port": error.port})
+            await self._disconnect()
             raise StoreError("the cluster has moved the keys to another node") from error
         except TimeoutError as error:
             _check_cancelled()
@@ -94,7 +104,19 @@ class RedisCalls:
             own: Any = {"redis_connect_func": self._count_connection, "parser_class": BoundedParser}
             waiting = self._new_client(NEWS_SECONDS + ANSWER_SECONDS, **own)
             self._clients = [self._new_client(ANSWER_SECONDS), waiting]
+            url = waiting.connection_pool.connection_kwargs
+            self._address = {"host": url.get("host", "localhost"), "port": url.get("port", 6379)}
         return self._clients[blocking]
+
+    def _turn_to(self, address: Mapping[str, Any]) -> None:
+        """Have every connection lead to another address, those that the client keeps too; a socket has none."""
+        for pool in (client.connection_pool for client in self._clients):
+            if "path" in pool.connection_kwargs:
+                continue
+            pool.connection_kwargs.update(address)
+            kept: Iterable[Any] = (*pool._available_connections, *pool._in_use_connections)  # noqa: SLF001 - no other way
+            for connection in kept:
+                connection.host, connection.port = address["host"], address["port"]
 
     async def _count_connection(self, connection: AbstractConnection) -> None:
         self.waiting_connections += 1
@@ -114,7 +136,7 @@ class RedisCalls:
 
     def _error(self, error: Exception) -> StoreError:
         kind = "" if isinstance(error, ResponseError) else f"{type(error).__name__}: "
-        failed = StoreError(self._redact(f"{kind}{error}".splitlines()[0])[:200])
+        failed = StoreError(self._redact(f"{kind}{error}".partition("\n")[0])[:200] or "an error without a word")
         self.misused = self.misused or any(sign in str(error) for sign in _MISUSED)
         return failed
 

@@ -11,8 +11,18 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 """
 
+_COUNT: Final = """
+local function count(key)
+  local number = redis.call('INCR', key)
+  if number < 1 or number > 99999999999999 then error('not an integer that counts up: ' .. key) end
+  return number
+end
+"""
+"""Lua writes 14 digits; more, and less than none, is another program's."""
+
 BEAT: Final = (
     _NOW
+    + _COUNT
     + """
 -- KEYS: lease fence members. ARGV: member, lease ms, absent ms, whether the rank is wanted
 local absent = tonumber(ARGV[3])
@@ -26,7 +36,7 @@ if lease and redis.call('PTTL', KEYS[1]) >= 0 then fence, holder = string.match(
 local taken = 0
 if not holder then
   taken = 1
-  fence, holder = tostring(redis.call('INCR', KEYS[2])), ARGV[1]
+  fence, holder = tostring(count(KEYS[2])), ARGV[1]
   lease = fence .. ':' .. holder
 end
 if holder == ARGV[1] then
@@ -59,6 +69,7 @@ return 0
 
 TELL: Final = (
     _NOW
+    + _COUNT
     + """
 -- KEYS: lease values deadlines changes sequence. ARGV: lease, expiry ms, most values, most changes, then pairs of
 -- a mint ('' for what is only told) and a record
@@ -69,7 +80,7 @@ for i = 5, #ARGV, 2 do
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
     redis.call('ZADD', KEYS[3], now + expiry, ARGV[i])
   end
-  local number = redis.call('INCR', KEYS[5])
+  local number = count(KEYS[5])
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[4], '*', 'n', number, 'r', ARGV[i + 1])
 end
 local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 500)
@@ -119,6 +130,7 @@ if ARGV[1] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 if #ARGV > 4 then
+  if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then redis.call('DEL', KEYS[2]) end
   local free = tonumber(ARGV[4]) - redis.call('HLEN', KEYS[2])
   for i = 5, #ARGV, 2 do
     if redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then
@@ -175,7 +187,7 @@ for i, key in ipairs(KEYS) do
   local wrong = found ~= 'none' and found ~= ARGV[i]
   if found == 'string' and ARGV[i] == 'number' then
     local text = redis.call('GET', key)
-    wrong = #text > 15 or not string.match(text, '^%d+$')
+    wrong = #text > 14 or not string.match(text, '^%d+$')
   end
   if wrong then removed = removed + redis.call('DEL', key) end
 end

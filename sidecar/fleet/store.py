@@ -53,11 +53,12 @@ class Store:
 
     async def open(self) -> None:
         """Connect anew, and look at the version. Raises StoreError."""
-        await self._redis.disconnect()
-        answers = await self._redis.within(ANSWER_SECONDS, _hello)
-        told = dict(zip(answers[::2], answers[1::2], strict=False))
-        told_version = told.get(b"version", b"").decode("ascii", "replace")
-        if version(told_version) < OLDEST_VERSION:
+        answers = await self._redis.open(_hello)
+        with self._reading():
+            told = dict(zip(answers[::2], answers[1::2], strict=False))
+            told_version = told.get(b"version", b"").decode("ascii", "replace")
+            is_too_old = version(told_version) < OLDEST_VERSION
+        if is_too_old:
             shown = told_version[:16] or "of an unknown version"
             raise StoreError(f"Redis {shown} is too old: 6.2 or later is needed")
 
