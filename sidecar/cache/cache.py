@@ -136,11 +136,21 @@ class MarketCapCache:
         if self._entries.pop(mint) is not None:
             self._evicted("delisted")
 
-    def put_unpriced(self, mint: Mint, reason: str, explanation: tuple[QuoteExplanation, ...] = ()) -> None:
-        """Remember for `negative_seconds` that no source prices a mint; a value it had is dropped."""
+    def put_unpriced(
+        self,
+        mint: Mint,
+        reason: str,
+        explanation: tuple[QuoteExplanation, ...] = (),
+        *,
+        since: float | None = None,
+    ) -> None:
+        """Remember for `negative_seconds` (since a monotonic time, or now) that no source prices a mint.
+
+        A value it had is dropped.
+        """
         if self._entries.pop(mint) is not None:
             self._evicted("not_priced")
-        self._unpriced[mint] = _Unpriced(reason, self._clock.monotonic(), explanation)
+        self._unpriced[mint] = _Unpriced(reason, self._clock.monotonic() if since is None else since, explanation)
         self._asked_for.pop(mint, None)
 
     def unpriced_reason(self, mint: Mint) -> str | None:
@@ -156,6 +166,11 @@ class MarketCapCache:
         """Return why a mint had no price when all sources last answered, for when they cannot be asked now."""
         known: _Unpriced | None = self._unpriced.get(mint)
         return None if known is None else known.reason
+
+    def unpriced_since(self, mint: Mint) -> float:
+        """Return the monotonic time when it became known that a mint has no price, now where that is not known."""
+        known: _Unpriced | None = self._unpriced.get(mint)
+        return self._clock.monotonic() if known is None else known.since
 
     def unpriced_to_ask_again(self, within_seconds: float) -> list[Mint]:
         """Return the mints without a price that are asked for, of which that is soon forgotten."""

@@ -36,9 +36,16 @@ class Publisher:
         self._cache.put(entry)
         self._tell(entry.cap.mint, entry.cap)
 
-    def publish_unpriced(self, mint: Mint, reason: str, explanation: tuple[QuoteExplanation, ...] = ()) -> None:
-        """Make public that no source prices a mint."""
-        self._cache.put_unpriced(mint, reason, explanation)
+    def publish_unpriced(
+        self,
+        mint: Mint,
+        reason: str,
+        explanation: tuple[QuoteExplanation, ...] = (),
+        *,
+        since: float | None = None,
+    ) -> None:
+        """Make public that no source prices a mint, as is known since a monotonic time, or now."""
+        self._cache.put_unpriced(mint, reason, explanation, since=since)
         self._tell(mint, None)
 
     def sets_changed(self) -> None:

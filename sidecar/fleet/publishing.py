@@ -105,7 +105,7 @@ class Publishing:
             quotes = entry.explanation[:MOST_QUOTES]
             return Value(mint=mint, received=entry.received, cap=entry.cap, state=state, explanation=quotes)
         if reason := cache.unpriced_reason(mint):
-            now, quotes = self._engine.clock.monotonic(), cache.unpriced_explanation(mint)[:MOST_QUOTES]
+            since, quotes = cache.unpriced_since(mint), cache.unpriced_explanation(mint)[:MOST_QUOTES]
             reason = reason[:LONGEST_REASON]
-            return Unpriced(mint=mint, reason=reason, received=now, state=state, explanation=quotes)
+            return Unpriced(mint=mint, reason=reason, received=since, state=state, explanation=quotes)
         return None

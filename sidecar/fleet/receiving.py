@@ -82,7 +82,9 @@ class Receiving:
         if self._has_newer(message.mint, message.received):
             return
         self._remember(message.mint, message.state)
-        self._engine.publisher.publish_unpriced(message.mint, message.reason, message.explanation)
+        self._engine.publisher.publish_unpriced(
+            message.mint, message.reason, message.explanation, since=message.received
+        )
         self._engine.schedule.refreshed(message.mint)
         self._metrics.values_received.inc()
 
