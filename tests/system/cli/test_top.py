@@ -25,13 +25,15 @@ async def test_it_lives_in_a_terminal_until_interrupted_and_bears_a_reader_that_
         command = [sys.executable, "-m", "sidecar", "top", "--ops-port", ops.rpartition(":")[2]]
         terminal, end = os.openpty()
         top = await asyncio.create_subprocess_exec(*command, stdout=end, stderr=end)
+        shown, loop = bytearray(), asyncio.get_running_loop()
         try:
-            shown = b""
-            while b"SOL" not in shown:
-                shown += await asyncio.to_thread(os.read, terminal, 4096)
+            loop.add_reader(terminal, lambda: shown.extend(os.read(terminal, 4096)))  # a full one holds `top` up
+            while b"SOL" not in shown:  # noqa: ASYNC110 - what a process writes is waited for
+                await asyncio.sleep(0.01)
             top.send_signal(signal.SIGINT)
             code = await top.wait()
         finally:
+            loop.remove_reader(terminal)
             if top.returncode is None:
                 top.kill()
         head = await asyncio.create_subprocess_shell(
