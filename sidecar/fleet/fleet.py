@@ -142,7 +142,7 @@ class Fleet:
             "member": membership.member,
             "leader": membership.leader if self.role != "alone" else None,
             "members": membership.members,
-            "last_error": membership.last_error,
+            "last_error": membership.last_error or self._listening.last_error,
         }
 
     async def _beat(self) -> None:

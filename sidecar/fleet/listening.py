@@ -20,6 +20,8 @@ from sidecar.runtime.aio import yielding
 from sidecar.service.wiring import Engine
 
 RETRY_SECONDS: Final = 0.2
+DEAF_SECONDS: Final = 2.0
+"""How long a member may fail to hear while Redis takes its signs of life, for lack of a right, say."""
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +62,11 @@ class Listening:
         self._after = ""
         self._sequence = 0
         self._role_changed = asyncio.Event()
+        self._heard_at = 0.0
         self.has_joined = False
         self.join_ended = asyncio.Event()
+        self.last_error: str | None = None
+        """Why the fleet is not heard although Redis serves, None while it is."""
 
     def role_changed(self, role: Role) -> None:
         """Follow another role."""
@@ -76,19 +81,30 @@ class Listening:
             if role == "alone":
                 self._role_changed.clear()
                 await self._role_changed.wait()
+                self._heard_at, self.last_error = self._engine.clock.monotonic(), None
                 continue
             try:
                 if (role, self._membership.term) != self._position_of:
                     await self._take_over(role)
                 else:
                     await self._hear(role)
-            except StoreError:  # told by the membership, which decides what follows from it
-                self._check_connection()
+            except StoreError as error:  # told by the membership too, where Redis does not serve at all
+                self._failed(error)
                 await self._engine.clock.sleep(RETRY_SECONDS)
             except Exception:
                 log.exception("what the fleet says could not be taken")
                 self._position_of = None
                 await self._engine.clock.sleep(RETRY_SECONDS)
+
+    def _failed(self, error: StoreError) -> None:
+        """Be no follower where it goes on: what the leader refreshes does not come here."""
+        self._check_connection()
+        if self._engine.clock.monotonic() - self._heard_at < DEAF_SECONDS:
+            return
+        if self.last_error is None:
+            log.warning("the fleet is not heard", extra={"reason": str(error)})
+        self.last_error, self.has_joined = str(error), False
+        self.join_ended.set()
 
     # Once
 
@@ -111,7 +127,7 @@ class Listening:
         self._position_of = (role, term)
         self._sequence = head.sequence
         self._after = head.changes if role == "follower" else self._recently()
-        self.has_joined = True
+        self.has_joined = self.last_error is None
         self.join_ended.set()
 
     def _write_what_is_newer(self, received: dict[Mint, float]) -> None:
@@ -134,6 +150,8 @@ class Listening:
         entries = await self._store.news(key, self._after)
         if not self._check_connection():
             return
+        self._heard_at, self.last_error = self._engine.clock.monotonic(), None
+        self.has_joined = True
         async for entry in yielding(entries, RECORDS_A_TURN):
             if self._membership.role != role:
                 return

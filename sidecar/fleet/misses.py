@@ -86,12 +86,10 @@ class MissRoad:
             future.add_done_callback(partial(self._fetched, mint))
 
     async def stop(self) -> None:
-        """End the waiting."""
+        """Tell the leader nothing more; what still waits has been asked of the upstreams when the role changed."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for mint in list(self._waiting):
-            self._settle(mint, UpstreamUnavailableError("the service is stopping", retry_after=1))
 
     def _queue(self, mint: Mint) -> Future:
         future: Future = asyncio.get_running_loop().create_future()
