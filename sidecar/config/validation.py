@@ -59,12 +59,19 @@ def _urls(settings: Settings) -> Iterator[Contradiction]:
         yield _contradiction(
             settings, "fleet.redis_url", "be a redis, rediss or unix URL with a host or a socket's path"
         )
+    elif redis_url is not None and not _numbers_database(redis_url):
+        yield _contradiction(settings, "fleet.redis_url", "have a database's number, or nothing, for a path")
 
 
 def _names_redis(url: str) -> bool:
     if url.lower().startswith("unix:"):
         return urlsplit(url).path not in {"", "/"}
     return origin(url) != MASK
+
+
+def _numbers_database(url: str) -> bool:
+    database = urlsplit(url).path.strip("/")  # the client takes 0 for what is no number
+    return url.lower().startswith("unix:") or not database or (database.isascii() and database.isdigit())
 
 
 def _listeners(settings: Settings) -> Iterator[Contradiction]:

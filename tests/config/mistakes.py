@@ -32,6 +32,9 @@ BAD_SETTINGS: Final = {
     "redis_url_without_host": (
         "fleet.redis_url: must be a redis, rediss or unix URL with a host or a socket's path, not ***"
     ),
+    "redis_url_database": (
+        "fleet.redis_url: must have a database's number, or nothing, for a path, not redis://redis.example/***"
+    ),
     "redis_url_without_path": (
         "fleet.redis_url: must be a redis, rediss or unix URL with a host or a socket's path, not unix://run.sock"
     ),
