@@ -46,6 +46,7 @@ class MissRoad:
         self._waiting: dict[Mint, Future] = {}
         self._unsent: list[Mint] = []
         self._under_way: set[Mint] = set()
+        self._fallen_back: set[Mint] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(self, mints: Iterable[Mint]) -> dict[Mint, Future]:
@@ -77,10 +78,12 @@ class MissRoad:
                 self._under_way |= self._waiting.keys() & set(mints)
 
     def fall_back(self, mints: Iterable[Mint] | None = None) -> None:
-        """Ask the upstreams for these of the mints that still wait, all without an argument."""
-        left = [mint for mint in (list(self._waiting) if mints is None else mints) if mint in self._waiting]
+        """Ask the upstreams, once, for these of the mints that still wait, all without an argument."""
+        waiting = self._waiting.keys() - self._fallen_back
+        left = [mint for mint in (list(self._waiting) if mints is None else mints) if mint in waiting]
         if not left:
             return
+        self._fallen_back.update(left)
         self._metrics.fallbacks.inc(len(left))
         for mint, future in self._ask_upstreams(left).items():
             future.add_done_callback(partial(self._fetched, mint))
@@ -120,6 +123,7 @@ class MissRoad:
 
     def _settle(self, mint: Mint, result: FetchResult) -> None:
         self._under_way.discard(mint)
+        self._fallen_back.discard(mint)
         if (future := self._waiting.pop(mint, None)) is not None and not future.done():
             future.set_result(result)
 
