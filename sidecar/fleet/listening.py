@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from sidecar.fleet.answers import Entry, StoreError
@@ -118,7 +118,8 @@ class Listening:
         if role == "leader":
             await self._demand.take_sums()
             await self._demand.take_popular()
-            self._write_what_is_newer(received)
+            for mint in _newer_here(self._engine, received):
+                self._publishing.value(mint)
         else:
             self._engine.tracker.keep(())
         self._tracked_changed()
@@ -129,15 +130,6 @@ class Listening:
         self._after = head.changes if role == "follower" else self._recently()
         self.has_joined = self.last_error is None
         self.join_ended.set()
-
-    def _write_what_is_newer(self, received: dict[Mint, float]) -> None:
-        for entry in self._engine.cache.entries():
-            mint = entry.cap.mint
-            if entry.received > received.get(mint, float("-inf")) + SAME_SECONDS:
-                self._publishing.value(mint)
-        for mint in self._engine.tracker.always:
-            if self._engine.cache.unpriced_reason(mint) is not None:
-                self._publishing.value(mint)
 
     def _recently(self) -> str:
         """Return where in the stream the misses begin that look-ups may still wait for."""
@@ -181,3 +173,13 @@ class Listening:
 
     def _seconds_since(self, entry: Entry) -> float:
         return max(0.0, self._shared_clock.now().unix - int(entry.id.partition("-")[0]) / 1000)
+
+
+def _newer_here(engine: Engine, received: Mapping[Mint, float]) -> Iterator[Mint]:
+    """Yield the mints of which this memory holds something newer than was received, monotonic, or no price."""
+    for entry in engine.cache.entries():
+        if entry.received > received.get(entry.cap.mint, float("-inf")) + SAME_SECONDS:
+            yield entry.cap.mint
+    for mint in engine.tracker.always:
+        if engine.cache.unpriced_reason(mint) is not None:
+            yield mint

@@ -135,8 +135,7 @@ class Streams:
             self._flush_soon()
 
     def _change(self, number: int, mint: Mint) -> Change:
-        found = self._lookups.peek(mint)
-        if found is None:
+        if (found := self._lookups.peek(mint)) is None:
             self._told_priced.discard(mint)
             return _unchanging(number, "not_priced", mint=mint, **_why_gone(self._engine.cache, mint))
         self._told_priced.add(mint)
@@ -172,8 +171,7 @@ class Streams:
     def _flush_soon(self) -> None:
         """Wake the streams that are behind, in real time: it is the machine that is spared."""
         if self._flush is None:
-            loop = asyncio.get_running_loop()
-            self._flush = loop.call_at(self._flushed + GATHER_SECONDS, self._flush_now)
+            self._flush = asyncio.get_running_loop().call_at(self._flushed + GATHER_SECONDS, self._flush_now)
 
     def _flush_now(self) -> None:
         self._flush, self._flushed = None, asyncio.get_running_loop().time()
