@@ -190,7 +190,7 @@ class MarketCapCache:
         return () if known is None else known.explanation
 
     def mints(self) -> list[Mint]:
-        """Return whose value is in memory, tracked ones first; some may be too old to serve."""
+        """Return the mints with a value in memory, tracked ones first; some may be too old to serve."""
         return list(self._entries)
 
     def peek(self, mint: Mint) -> Entry | None:

@@ -23,7 +23,7 @@ class Reading:
     environ: Mapping[str, str] | None
     mistakes: list[str] = field(default_factory=list)
     mistaken: set[str] = field(default_factory=set)
-    """Dotted keys whose value is not what was written, so that nothing can be concluded from it."""
+    """Dotted keys with another value than was written, so that nothing can be concluded from it."""
     written: set[str] = field(default_factory=set)
     from_environment: set[str] = field(default_factory=set)
     environment_values: set[str] = field(default_factory=set)

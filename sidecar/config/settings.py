@@ -204,7 +204,7 @@ class Settings(FileSettings, frozen=True, kw_only=True):
     written: frozenset[str] = frozenset()
     """Dotted keys that the file or a flag gave, whatever their value."""
     from_environment: frozenset[str] = frozenset()
-    """Dotted keys whose value came from `${VAR}`: they are secret."""
+    """Dotted keys with a value that came from `${VAR}`: it is secret."""
     environment_values: frozenset[str] = frozenset()
     """What those variables held, as far as it went into free text."""
 

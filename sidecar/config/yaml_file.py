@@ -141,7 +141,7 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002, FBT001, FBT002 - PyYAML's
-        """Return a mapping whose keys are texts, each there once."""
+        """Return a mapping of texts to values, each key there once."""
         items: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or not _is_key(key.value):

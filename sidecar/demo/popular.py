@@ -27,7 +27,7 @@ def popular_tokens() -> list[Token]:
 
 
 def _token(mint: str, symbol: str, name: str, decimals: int, supply: str, **rest: Any) -> Token:
-    """Make a verified token whose whole supply circulates, if nothing else is said."""
+    """Make a verified token; its whole supply circulates, if nothing else is said."""
     total = Decimal(supply)
     state = {"circulating_supply": total, "quote": USDC, "coingecko_id": name.lower().replace(" ", "-"), **rest}
     return Token(

@@ -18,7 +18,7 @@ _SLOT_AT_UNIX_0: Final = -4_040_000_000
 
 
 class Truth:
-    """Tokens whose prices move with the clock, the same way for the same seed.
+    """Tokens with prices that move with the clock, the same way for the same seed.
 
     Methods that take a mint raise KeyError for one that is not there.
     """

@@ -1,4 +1,4 @@
-"""What sources said against others' quotes, until they answer again (what the figures mean, 5 and 8). Pure.
+"""What sources said against others' quotes, until they answer again (docs/rules.md: F5 and F8). Pure.
 
 A source that gave a thin quote is not asked for the mint alone for up to an hour: what it said does not become
 untrue by that.
