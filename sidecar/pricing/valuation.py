@@ -100,9 +100,7 @@ def _priced(
     case: Case, first: GradedQuote, chosen: GradedQuote, *, confirmed: bool, is_backing: bool
 ) -> Valuation:
     """Serve the chosen quote. `is_backing`: it only stands by a price from which another one jumped."""
-    comparison, disagreeing = compare(
-        chosen, case.graded, case.state.comparison, case.policy, earlier=case.unanswered
-    )
+    comparison, disagreeing = _compare(case, chosen)
     reasons = dict.fromkeys(disagreeing, _DISAGREEMENT)
     if first is not chosen:
         reasons[first.quote.source] = _JUMP
@@ -131,6 +129,10 @@ def _priced(
         explanation=explain_quotes(case.graded, chosen, reasons, case.policy),
         refusals=case.refusals(chosen, reasons),
     )
+
+
+def _compare(case: Case, chosen: GradedQuote) -> tuple[Comparison | None, list[str]]:
+    return compare(chosen, case.graded, case.state.comparison, case.policy, earlier=case.unanswered)
 
 
 def _evidence(
@@ -162,7 +164,7 @@ def _doubting(case: Case, served: Decimal | None) -> TokenState:
 
 
 def _held(case: Case, chosen: GradedQuote) -> Valuation:
-    comparison, _ = compare(chosen, case.graded, case.state.comparison, case.policy, earlier=case.unanswered)
+    comparison, _ = _compare(case, chosen)
     reasons = {chosen.quote.source: _JUMP}
     return Valuation(
         kind="held",

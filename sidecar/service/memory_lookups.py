@@ -1,7 +1,6 @@
 """Looking a token up in memory, and counting the look-up where that suffices."""
 
 from collections.abc import Callable, Iterable, Mapping
-from math import sqrt
 from typing import Final
 
 import msgspec
@@ -96,11 +95,7 @@ class MemoryLookups:
         entry = self._tracked.get(mint)
         if entry is None or (now >= entry.counts_until and not self.tally.open(entry, now)):
             return None
-        age = now - entry.received
-        entry.hits += 1
-        entry.ages += age
-        if (variance := entry.variance) is not None:
-            entry.uncertainties += sqrt(entry.fresh_squared + variance * age)
+        self.tally.count((entry,), now)
         return entry
 
     def _find_any(self, mint: Mint, now: float) -> LookupHit | None:

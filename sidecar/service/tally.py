@@ -58,7 +58,7 @@ class Tally:
             age = now - entry.received
             entry.hits += 1
             entry.ages += age
-            if (variance := entry.variance) is not None:
+            if (variance := entry.variance) is not None:  # `uncertainty`, without a call for each of a hundred
                 entry.uncertainties += sqrt(entry.fresh_squared + variance * age)
 
     def max_age(self, entry: Entry) -> int:

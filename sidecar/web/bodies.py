@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from math import sqrt
 from typing import Final, TypeVar
 
 import msgspec
@@ -32,23 +31,18 @@ def token_body(found: LookupHit) -> bytes:
     It is not kept of a token that was waited for: many are asked for only once.
     """
     body = found.entry.prepare() if found.cached else found.entry.encode()
-    end = _ENDS[found.stale, found.cached]
-    if found.uncertainty is None:
-        return b'%b"age_seconds":%.3f%b' % (body, found.age_seconds, end)
-    return b'%b"uncertainty":%.8f,"age_seconds":%.3f%b' % (
-        body,
-        found.uncertainty,
-        found.age_seconds,
-        end,
-    )
+    return _finished(body, found.uncertainty, found.age_seconds, _ENDS[found.stale, found.cached])
 
 
 def tracked_body(entry: Entry, age_seconds: float) -> bytes:
     """Return what `token_body` does for a tracked token, whose body is prepared."""
-    if (variance := entry.variance) is None:
-        return b'%b"age_seconds":%.3f%b' % (entry.body, age_seconds, _HIT_END)
-    uncertainty = sqrt(entry.fresh_squared + variance * age_seconds)
-    return b'%b"uncertainty":%.8f,"age_seconds":%.3f%b' % (entry.body, uncertainty, age_seconds, _HIT_END)
+    return _finished(entry.body, entry.uncertainty(age_seconds), age_seconds, _HIT_END)
+
+
+def _finished(body: bytes, uncertainty: float | None, age_seconds: float, end: bytes) -> bytes:
+    if uncertainty is None:
+        return b'%b"age_seconds":%.3f%b' % (body, age_seconds, end)
+    return b'%b"uncertainty":%.8f,"age_seconds":%.3f%b' % (body, uncertainty, age_seconds, end)
 
 
 async def look_up_batch(lookups: Lookups, mints: Iterable[str]) -> bytes:
