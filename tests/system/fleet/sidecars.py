@@ -13,13 +13,11 @@ import aiohttp
 
 from sidecar.demo import Source, serve
 from tests.service.tokens import PRICED
-from tests.system.fleet.members import CountingMarket
+from tests.system.fleet.members import SLOW_MACHINE_SECONDS, CountingMarket
 from tests.system.fleet.redis_server import RedisServer, redis_server
 from tests.system.processes import Process, serving_program
 
 LEASE_SECONDS: Final = 1.5
-SLOW_MACHINE_SECONDS: Final = 8.0
-"""What a busy machine may add; how long it takes on a quiet one is what `make bench-fleet` shows."""
 ASKED_EVERY_SECONDS: Final = 0.1
 MINT: Final = PRICED[3]
 FASTER: Final[dict[str, Any]] = {"tracking": {"trending_tokens": 0}, "refresh": {"popular_seconds": 1}}

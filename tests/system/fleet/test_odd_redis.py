@@ -28,19 +28,6 @@ NO_REDIS = {
 ODD_NUMBERS = ("9223372036854775807", "123456789012345", "-1000000")
 
 
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with redis_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def store(redis: RedisServer) -> AsyncIterator[Store]:
-    store = Store(redis.url, Keys("fleet-one"))
-    yield store
-    await store.close()
-
-
 @pytest.mark.parametrize("answer", NO_REDIS.values(), ids=NO_REDIS)
 async def test_what_answers_in_place_of_redis_is_an_error_of_the_store(answer: bytes) -> None:
     async with node(answer, answer) as port:

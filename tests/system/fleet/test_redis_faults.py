@@ -10,8 +10,10 @@ import pytest
 
 from sidecar.fleet.keys import Keys
 from tests.service.tokens import PRICED
+from tests.system.fleet.garbage import write_garbage
 from tests.system.fleet.members import (
     LEASE_SECONDS,
+    SLOW_MACHINE_SECONDS,
     FleetRig,
     cap,
     fleet,
@@ -27,8 +29,6 @@ ALONE_SECONDS = 2.0
 """Within which a sidecar is alone when Redis does not serve."""
 REDIS_BACK_SECONDS = 2 * LEASE_SECONDS + 3.0
 """Two leases, and what is left of a pause of three seconds."""
-SLOW_MACHINE_SECONDS = 8.0
-"""What a busy machine may add; how long it takes on a quiet one is what `make bench-fleet` shows."""
 OTHER_PASSWORD = "another"  # noqa: S105 - of a server that lives for seconds
 
 
@@ -170,22 +170,11 @@ async def until_true(ask: Callable[[], Awaitable[int]], good: Callable[[int], bo
             await asyncio.sleep(0.02)
 
 
-WRITE_GARBAGE = """
-for i, key in ipairs(KEYS) do
-  redis.call('DEL', key)
-  if ARGV[i] == 'hash' then redis.call('HSET', key, 'garbage', 'garbage', 'long', string.rep('x', 99999))
-  elseif ARGV[i] == 'stream' then redis.call('XADD', key, '*', 'n', '7', 'r', 'garbage', 'x', 'y')
-  elseif ARGV[i] == 'zset' then redis.call('ZADD', key, '1e300', 'garbage')
-  else redis.call('LPUSH', key, 'garbage') end
-end
-"""
-
-
 async def test_garbage_in_every_key_is_counted_and_left_out_and_the_fleet_goes_on() -> None:
     async with fleet() as rig:
         await rig.formed(2)
         keys = Keys("mc-sidecar")
-        await rig.redis.command("EVAL", WRITE_GARBAGE, len(keys.types), *keys.types, *keys.types.values())
+        await write_garbage(rig.redis, keys)
         await until(lambda: len(rig.leaders) == 1 and len(rig.followers) == 1)
         (newcomer,) = await rig.join()
         assert metric(newcomer, "fleet_values_rejected_total") + metric(rig.leader, "fleet_values_rejected_total")

@@ -4,12 +4,15 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sidecar.fleet.keys import Keys
+from tests.system.fleet.garbage import write_garbage
+from tests.system.fleet.members import SLOW_MACHINE_SECONDS
 from tests.system.fleet.proxy import Proxy, proxy
-from tests.system.fleet.sidecars import LEASE_SECONDS, SLOW_MACHINE_SECONDS, Sidecar, Stage, eventually, stage
+from tests.system.fleet.sidecars import LEASE_SECONDS, Sidecar, Stage, eventually, stage
 
 MEMBERS: Final = 3
 ALONE_SECONDS: Final = 2.0
@@ -19,15 +22,6 @@ WATCHED_SECONDS: Final = 12.0
 JUPITER_CALLS_IN_TEN_SECONDS: Final = 5
 """What its keyless tier allows one address."""
 PASSWORD: Final = "another"  # noqa: S105 - of a server that lives for seconds
-WRITE_GARBAGE: Final = """
-for i, key in ipairs(KEYS) do
-  redis.call('DEL', key)
-  if ARGV[i] == 'hash' then redis.call('HSET', key, 'garbage', 'garbage', 'long', string.rep('x', 99999))
-  elseif ARGV[i] == 'stream' then redis.call('XADD', key, '*', 'n', '7', 'r', 'garbage', 'x', 'y')
-  elseif ARGV[i] == 'zset' then redis.call('ZADD', key, '1e300', 'garbage')
-  else redis.call('LPUSH', key, 'garbage') end
-end
-"""
 
 
 Change = Callable[[], Awaitable[None]]
@@ -102,9 +96,9 @@ async def test_no_request_for_a_warm_token_fails_whatever_befalls_redis(tmp_path
             await mend()
             most = BACK_SECONDS + REOPEN_SECONDS + SLOW_MACHINE_SECONDS
             assert await eventually(lambda: are_a_fleet(members)) <= most
-        keys = Keys("mc-sidecar").types
-        for damage in (("FLUSHALL",), ("EVAL", WRITE_GARBAGE, len(keys), *keys, *keys.values())):
-            await fleet.redis.command(*damage)
+        redis = fleet.redis
+        for damage in (partial(redis.command, "FLUSHALL"), partial(write_garbage, redis, Keys("mc-sidecar"))):
+            await damage()
             await asyncio.sleep(1)
             await eventually(lambda: are_a_fleet(members))
 

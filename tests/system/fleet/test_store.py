@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +27,6 @@ ACL_RULES = (
     *("+zremrangebyscore", "+hset", "+hget", "+hdel", "+hlen", "+hexists", "+hincrby", "+hscan", "+hgetall"),
     *("+hkeys", "+hstrlen", "+xadd", "+xrevrange"),
 )
-
-
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with redis_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def store(redis: RedisServer) -> AsyncIterator[Store]:
-    store = Store(redis.url, Keys("fleet-one"))
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def test_one_member_holds_the_lease_and_the_others_hear_which(store: Store) -> None:
