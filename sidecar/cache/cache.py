@@ -125,6 +125,11 @@ class MarketCapCache:
         """The entries of the pinned mints, however old, as they are at any time."""
         return self._entries.pinned
 
+    def tracked_entries(self) -> Iterator[Entry]:
+        """Return those of them that may still be served, in a pass over 10,000 that keeps no request waiting."""
+        oldest = self._clock.monotonic() - self.max_stale_seconds
+        return (entry for entry in self._entries.pinned.values() if entry.received >= oldest)
+
     def put(self, entry: Entry) -> None:
         """Hold a market cap; the mint is no longer one without a price."""
         self._unpriced.pop(entry.cap.mint, None)

@@ -51,9 +51,7 @@ def _limit(budget: Budget) -> int:
 
 
 def _confidences(engine: Engine) -> Iterator[Confidence]:
-    """Return those of the tracked tokens, in a pass over 10,000 of them that keeps no request waiting."""
-    oldest = engine.clock.monotonic() - engine.cache.max_stale_seconds
-    return (entry.cap.confidence for entry in engine.cache.tracked.values() if entry.received >= oldest)
+    return (entry.cap.confidence for entry in engine.cache.tracked_entries())
 
 
 def _kept_from_high(engine: Engine) -> Iterator[str]:

@@ -109,9 +109,9 @@ class Budget:
 
         What is due everywhere at one moment is not asked for everywhere at that moment.
         """
-        (limit, window), _ = self._windows()
+        (_, window), _ = self._windows()
         since = now - self._shared_from
-        if max(1, self.requests_per_minute // 6) * self._share >= limit or since < 0:
+        if window <= BURST_SECONDS or since < 0:
             return 0.0
         into_turn = since % window
         return 0.0 if into_turn < window * self._share else window - into_turn
