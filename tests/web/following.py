@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 from yarl import URL
 
+from sidecar.cache.cache import Entry
 from sidecar.client.events import EventParser, RawEvent
+from sidecar.models import Mint
 from tests.web.contract import validate
 from tests.web.serving import TIMEOUT_SECONDS, Site
 
@@ -69,3 +72,13 @@ async def following(site: Site, query: str, last_id: str = "") -> AsyncIterator[
     async with site.session.get(url, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         yield Follower(answer)
+
+
+def publish(site: Site, mint: str, price: float) -> None:
+    """Publish a token's value with another price, as old as the one before."""
+    engine = site.sidecar.service.engine
+    entry = engine.cache.peek(Mint(mint))
+    assert entry is not None
+    engine.publisher.publish(
+        Entry(msgspec.structs.replace(entry.cap, price_usd=price), entry.received, entry.explanation)
+    )
