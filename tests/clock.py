@@ -3,8 +3,10 @@
 import asyncio
 import heapq
 import itertools
+from typing import Final
 
 UNIX_START = 1_795_000_000.0
+CALM_TURNS: Final = 20
 
 
 class FakeClock:
@@ -48,3 +50,9 @@ class FakeClock:
         while (wake := self.next_wake) is not None and wake <= self._monotonic:
             future = heapq.heappop(self._sleepers)[2]
             future.set_result(None)
+
+
+async def calm() -> None:
+    """Let everything run that can."""
+    for _ in range(CALM_TURNS):
+        await asyncio.sleep(0)

@@ -1,6 +1,5 @@
 """A budget on a clock of its own."""
 
-import asyncio
 from typing import Final
 
 from sidecar.models import Priority
@@ -9,12 +8,6 @@ from tests.clock import FakeClock
 
 MISS, POPULAR, TRACKED, EARLY = Priority
 BACKGROUND: Final = (POPULAR, TRACKED)
-
-
-async def calm() -> None:
-    """Let everything run that can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class Calls(Budget):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.models import Priority
-from tests.upstreams.budgets import BACKGROUND, MISS, POPULAR, TRACKED, Calls, calm
+from tests.clock import calm
+from tests.upstreams.budgets import BACKGROUND, MISS, POPULAR, TRACKED, Calls
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.models import Priority
 from sidecar.upstreams.budget import ConcurrencyLimit
-from tests.upstreams.budgets import MISS, TRACKED, calm
+from tests.clock import calm
+from tests.upstreams.budgets import MISS, TRACKED
 
 # Calls at once
 
