@@ -19,6 +19,7 @@ SHARING: Final = frozenset(
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes long begin first, without coverage, and what shares something be run by one worker."""
+    assert len({item.nodeid for item in items}) == len(items), "of tests with the same id xdist runs one"
     items.sort(key=lambda item: not is_long(item))
     for item in filter(is_long, items):
         item.add_marker("long")
