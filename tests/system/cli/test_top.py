@@ -24,7 +24,8 @@ async def test_it_lives_in_a_terminal_until_interrupted_and_bears_a_reader_that_
         _, ops = await process.listening()
         command = [sys.executable, "-m", "sidecar", "top", "--ops-port", ops.rpartition(":")[2]]
         terminal, end = os.openpty()
-        top = await asyncio.create_subprocess_exec(*command, stdout=end, stderr=end)
+        interruptible = ("env", "--default-signal=INT")  # what a shell starts in the background ignores it
+        top = await asyncio.create_subprocess_exec(*interruptible, *command, stdout=end, stderr=end)
         shown, loop = bytearray(), asyncio.get_running_loop()
         try:
             loop.add_reader(terminal, lambda: shown.extend(os.read(terminal, 4096)))  # a full one holds `top` up
