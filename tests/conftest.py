@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 import pytest
 
@@ -14,6 +15,14 @@ SHARING: Final = frozenset(
     {"test_any_request", "test_prometheus", "test_simulated_hour", "test_readme", "test_page"}
 )
 """Files that set something up once: a browser, a Prometheus, an hour that is played."""
+LONGEST_ID: Final = 60
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Return a short name for a long text: an id is escaped, sent to every worker and typed after -k."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{val[:20]!r}...{crc32(val if isinstance(val, bytes) else val.encode()):08x}"
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
