@@ -9,8 +9,6 @@ import pytest
 HERE: Final = Path(__file__).parent
 LONG: Final = frozenset({"system", "stories", "faults"})
 """Folders of whole processes, programs and scenarios: `make test-fast` leaves them out."""
-COVERED: Final = "fleet"
-"""The one long folder that reaches what no quick test does. Coverage makes everything take three times as long."""
 SHARING: Final = frozenset(
     {"test_any_request", "test_prometheus", "test_simulated_hour", "test_readme", "test_page"}
 )
@@ -27,14 +25,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes long begin first, without coverage, and what shares something be run by one worker."""
+    """Let what takes long begin first, and what shares something be run by one worker."""
     assert len({item.nodeid for item in items}) == len(items), "of tests with the same id xdist runs one"
     items.sort(key=lambda item: not is_long(item))
     for item in filter(is_long, items):
         item.add_marker("long")
         path = item.path.relative_to(HERE)
-        if path.parent.name != COVERED:
-            item.add_marker("no_cover")
         if path.stem in SHARING:
             item.add_marker(pytest.mark.xdist_group(path.stem))
         if path.parent.name == "k8s":

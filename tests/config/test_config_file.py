@@ -207,7 +207,6 @@ def test_an_override_does_not_hide_that_its_section_is_none(tmp_path: Path, text
         load_settings(file, environ={}, overrides={"api.port": 1})
 
 
-@pytest.mark.no_cover
 def test_more_values_than_any_settings_have_are_refused(tmp_path: Path) -> None:
     rows = "".join(f"k{number}: [1, 2, 3]\n" for number in range(9000))
     assert "there are too many values" in mistakes(tmp_path, rows)[0]

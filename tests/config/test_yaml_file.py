@@ -51,7 +51,6 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         read_yaml(tmp_path)
 
 
-@pytest.mark.no_cover
 def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_bytes(b"# ".ljust(MAX_BYTES - 1, b"x") + b"\n")

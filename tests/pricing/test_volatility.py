@@ -186,7 +186,6 @@ def test_a_fresh_figure_is_as_uncertain_as_its_quotes_are_apart_and_never_certai
     assert fresh_uncertainty(motion, 0.0) == 1e-6
 
 
-@pytest.mark.no_cover
 @given(
     st.lists(
         st.tuples(

@@ -11,7 +11,6 @@ from tests.refresh.tracking import P1, P2, R1, Tracking
 # Bounds
 
 
-@pytest.mark.no_cover
 def test_100000_distinct_mints_take_no_more_room_than_a_thousand() -> None:
     tracker = Tracking(max_tokens=100)
     for number in range(100_000):

@@ -140,7 +140,6 @@ async def test_a_thousand_cold_tokens_are_answered_in_one_batch() -> None:
         assert all(isinstance(error, McSidecarError) for error in many.errors.values())
 
 
-@pytest.mark.no_cover
 async def test_what_of_a_thousand_does_not_fit_the_deadline_is_an_error_each_and_still_fetched() -> None:
     async with running(QUIET, tokens=1200) as rig:
         await rig.warm()

@@ -88,7 +88,6 @@ async def test_clients_are_answered_alike_from_the_second_request_on(ways: Ways,
     ways.compare_counts()
 
 
-@pytest.mark.no_cover
 async def test_a_request_is_answered_alike_wherever_it_is_cut(ways: Ways) -> None:
     for stream in (
         PLAIN + get(SOL),
@@ -102,7 +101,6 @@ async def test_a_request_is_answered_alike_wherever_it_is_cut(ways: Ways) -> Non
     ways.compare_counts()
 
 
-@pytest.mark.no_cover
 async def test_requests_are_answered_alike_whatever_comes_before_or_after_them(ways: Ways) -> None:
     for first, second in itertools.product(KINDS.values(), repeat=2):
         await ways.compare([first + second, PLAIN])
@@ -111,7 +109,6 @@ async def test_requests_are_answered_alike_whatever_comes_before_or_after_them(w
     ways.compare_counts()
 
 
-@pytest.mark.no_cover
 async def test_streams_made_up_at_random_are_answered_alike(ways: Ways) -> None:
     choose = random.Random(7)
     for _ in range(250):
