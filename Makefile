@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 # Tests at once: many of them wait for real processes and sockets rather than for a core.
-WORKERS ?= 4
+WORKERS ?= 5
 COVERAGE := .cache/coverage.json
 RUN_TESTS := -m pytest -n $(WORKERS) --dist loadgroup
 # Under coverage Schemathesis is loaded first: what pytest loads later gets a variable in every `if` of a class, and an
@@ -37,7 +37,7 @@ test-all: $(VENV)/.dev
 
 # For every save: no process, no external program, no scenario.
 test-fast: $(VENV)/.dev
-	$(BIN)/python $(RUN_TESTS) -m 'not long'
+	$(BIN)/python $(RUN_TESTS) --quick -p no:schemathesis
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,12 +8,23 @@ import pytest
 
 HERE: Final = Path(__file__).parent
 LONG: Final = frozenset({"system", "stories", "faults"})
-"""Folders of whole processes, programs and scenarios: `make test-fast` leaves them out."""
-SHARING: Final = frozenset(
-    {"test_any_request", "test_prometheus", "test_simulated_hour", "test_readme", "test_page"}
-)
+"""Folders of whole processes, programs and scenarios, which `--quick` leaves out."""
+SHARING: Final = frozenset({"test_prometheus", "test_simulated_hour", "test_readme", "test_page"})
 """Files that set something up once: a browser, a Prometheus, an hour that is played."""
 LONGEST_ID: Final = 60
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help=f"leave out {', '.join(sorted(LONG))}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what takes long, where that is wished, before anything of it is read."""
+    return (
+        True
+        if config.getoption("quick") and collection_path.parent == HERE and collection_path.name in LONG
+        else None
+    )
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -29,7 +40,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     assert len({item.nodeid for item in items}) == len(items), "of tests with the same id xdist runs one"
     items.sort(key=lambda item: not is_long(item))
     for item in filter(is_long, items):
-        item.add_marker("long")
         path = item.path.relative_to(HERE)
         if path.stem in SHARING:
             item.add_marker(pytest.mark.xdist_group(path.stem))

@@ -65,7 +65,7 @@ inside_tests() {
         python3 -m venv /venv
         pip install -qq --no-index --find-links /wheels -r /requirements.txt
         cd /project
-        python -m pytest -q -p no:cacheprovider -n "$(nproc)" -m "not long"'
+        python -m pytest -q -p no:cacheprovider -n "$(nproc)" --quick'
 }
 
 test_on() {

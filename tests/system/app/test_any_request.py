@@ -26,8 +26,14 @@ CHECKED: Final = (
 EXAMPLES: Final = 40
 """For each operation; together a few seconds."""
 
-schema = schemathesis.openapi.from_dict(DESCRIPTION).exclude(method="GET", path="/mc/stream")
+schema = schemathesis.pytest.from_fixture("described").exclude(method="GET", path="/mc/stream")
 """A stream has no end to wait for; `test_stream` reads it, and HEAD is asked for what is allowed."""
+
+
+@pytest.fixture
+def described() -> Any:
+    """Read the document only here: its examples take every worker a second."""
+    return schemathesis.openapi.from_dict(DESCRIPTION)
 
 
 @pytest.fixture(scope="module")
