@@ -107,7 +107,7 @@ def held(process: Process) -> set[int]:
 
 
 async def until_signals_are_held(process: Process, *, are_held: bool = True) -> None:
-    """Wait for our first line, before which the interpreter is starting; or until no signal has to wait any more."""
+    """Wait for our first line, before which the interpreter is starting; or until no signal has to wait."""
     ours = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while bool(held(process) & ours) is not are_held:  # noqa: ASYNC110 - another process sets no event
