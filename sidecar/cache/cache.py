@@ -126,9 +126,9 @@ class MarketCapCache:
         return self._entries.pinned
 
     def tracked_entries(self) -> Iterator[Entry]:
-        """Return those of them that may still be served, in a pass over 10,000 that keeps no request waiting."""
+        """Yield those of them that may still be served; the cache may change meanwhile."""
         oldest = self._clock.monotonic() - self.max_stale_seconds
-        return (entry for entry in self._entries.pinned.values() if entry.received >= oldest)
+        return (entry for entry in [*self._entries.pinned.values()] if entry.received >= oldest)
 
     def put(self, entry: Entry) -> None:
         """Hold a market cap; the mint is no longer one without a price."""

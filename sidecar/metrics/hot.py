@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from sidecar.metrics.labels import AGE_BUCKETS, HTTP_BUCKETS, UNCERTAINTY_BUCKETS, WAIT_BUCKETS, LookupResult
+from sidecar.runtime.aio import yielding
 from sidecar.runtime.clock import Clock
 
 _FINE_BOUNDS: Final = tuple(1e-5 * 10 ** (step / 12) for step in range(64))
@@ -19,6 +20,9 @@ UNCERTAINTY_BOUNDS: Final = sorted({*UNCERTAINTY_BUCKETS, *_FINE_BOUNDS})
 """Finer than what is exposed, so that quantiles can be told: a twelfth of a decade, from 0.001 % to over 100 %."""
 UNMATCHED: Final = "unmatched"
 """Stands for the route of a request that is no route's."""
+Fold = Callable[[], Iterable[None]]
+"""Counts what was counted elsewhere, a step of it at a time."""
+LABELS_A_TURN: Final = 200
 RATIO_WINDOW_SECONDS: Final = 300.0
 RATIO_SAMPLE_SECONDS: Final = 10.0
 
@@ -75,21 +79,28 @@ class HotCounters(Collector):
     """What every look-up touches, as plain attributes; turned into metric families only when scraped."""
 
     def __init__(self) -> None:
-        self._folds: list[Callable[[], None]] = []
+        self._folds: list[Fold] = []
         self._lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
         self.served_age = PlainHistogram(AGE_BUCKETS)
         self.served_uncertainty = PlainHistogram(UNCERTAINTY_BOUNDS)
         self.lookup_wait = PlainHistogram(WAIT_BUCKETS)
         self.routes: dict[str, RouteStats] = {}
 
-    def before_reading(self, fold: Callable[[], None]) -> None:
+    def before_reading(self, fold: Fold) -> None:
         """Have this called before anything is read: it counts here what was counted elsewhere meanwhile."""
         self._folds.append(fold)
 
     def fold(self) -> None:
-        """Count what was counted elsewhere: before reading attributes, and about once a second."""
+        """Count what was counted elsewhere: before reading attributes."""
         for fold in self._folds:
-            fold()
+            for _ in fold():
+                pass
+
+    async def fold_in_turns(self) -> None:
+        """Do so while requests are answered in between: about once a second, and before a scrape."""
+        for fold in self._folds:
+            async for _ in yielding(fold(), 1):
+                pass
 
     @property
     def lookups(self) -> dict[LookupResult, int]:
@@ -150,7 +161,10 @@ class HotCounters(Collector):
 
 
 class Tally(Collector):
-    """A gauge by label whose values are counted together at each scrape, so that all take one pass."""
+    """A gauge by label whose values are counted together at each scrape, so that all take one pass.
+
+    `labels_seen` may yield labels while others have their turn.
+    """
 
     def __init__(self, name: str, text: str, label: str, values: Sequence[str]) -> None:
         self._name = name
@@ -158,6 +172,14 @@ class Tally(Collector):
         self._label = label
         self._values = values
         self.labels_seen: Callable[[], Iterable[str]] = tuple
+        self._counted: Counter[str] | None = None
+
+    async def count_in_turns(self) -> None:
+        """Count for the next reading, and let requests be answered in between."""
+        counted: Counter[str] = Counter()
+        async for label in yielding(self.labels_seen(), LABELS_A_TURN):
+            counted[label] += 1
+        self._counted = counted
 
     def describe(self) -> Iterable[Metric]:
         """Name the family: `/metrics?name[]=…` finds a collector by what it describes."""
@@ -165,7 +187,7 @@ class Tally(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the family for one scrape."""
-        counts = Counter(self.labels_seen())
+        counts, self._counted = self._counted or Counter(self.labels_seen()), None
         family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
         for value in self._values:
             family.add_metric([value], counts[value])

@@ -1,8 +1,6 @@
 """What each source is known to lack or to price (docs/rules.md: R3, F10)."""
 
-from collections import defaultdict
 from collections.abc import Iterable
-from functools import partial
 from typing import Final, Literal
 
 import msgspec
@@ -27,15 +25,17 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
 class OmissionBackoff:
     """Doubling pauses per source and mint, from `negative_seconds` to an hour, and what each source priced last.
 
-    While a pause lasts, a source need not be asked for the mint alone. Both memories are bounded.
+    While a pause lasts, a source need not be asked for the mint alone. Both memories are bounded, and there from
+    the start: the garbage collector never walks through what was there when it was frozen.
     """
 
-    def __init__(self, *, first_seconds: float, max_entries: int, clock: Clock) -> None:
+    def __init__(self, sources: Iterable[str], *, first_seconds: float, max_entries: int, clock: Clock) -> None:
+        names = list(sources)
         self._first_seconds = first_seconds
         self._max_entries = max_entries
         self._clock = clock
-        self._entries: defaultdict[str, LRUCache[Mint, _Entry]] = defaultdict(partial(LRUCache, max_entries))
-        self._priced: dict[str, dict[Mint, float]] = {}
+        self._entries: dict[str, LRUCache[Mint, _Entry]] = {name: LRUCache(max_entries) for name in names}
+        self._priced: dict[str, dict[Mint, float]] = {name: {} for name in names}
 
     def note(self, source: str, mint: Mint, shortfall: Shortfall | None) -> None:
         """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it."""
@@ -59,12 +59,12 @@ class OmissionBackoff:
 
     def priced(self, source: str, mints: Iterable[Mint]) -> list[Mint]:
         """Return the mints that the source gave a price for when it was last asked for them, within the hour."""
-        priced = self._priced.get(source, {})
+        priced = self._priced[source]
         since = self._clock.monotonic() - PRICED_SECONDS
         return [mint for mint in mints if priced.get(mint, since) > since]
 
     def _note_priced(self, source: str, mint: Mint, *, priced: bool) -> None:
-        known = self._priced.setdefault(source, {})
+        known = self._priced[source]
         known.pop(mint, None)
         if priced:
             known[mint] = self._clock.monotonic()

@@ -5,7 +5,9 @@ measure by which Azar et al. (PNAS 2018) and Kolobov et al. (NeurIPS 2019) crawl
 hundred.
 """
 
+import asyncio
 from collections.abc import Collection
+from heapq import nlargest
 from typing import Final
 
 from sidecar.models import Mint, Priority
@@ -42,10 +44,13 @@ class EarlyRefresh:
         past = {mint async for mint in uncertain if self._is_open(mint, ready)}
         if not past:
             return None
-        ranked = await self._ranked(ready)
-        core = [mint for mint in ranked if mint in past][:BATCH_MINTS]
+        errors = await self._served_errors(ready)
+        core = nlargest(BATCH_MINTS, [mint for mint in errors if mint in past], key=errors.__getitem__)
+        await asyncio.sleep(0)  # of 10,000 each choice takes two milliseconds
+        top_up = nlargest(2 * BATCH_MINTS, errors, key=errors.__getitem__)
+        await asyncio.sleep(0)
         context.schedule.tried_early(core)
-        report = await self._refresher.refresh(core, priority=Priority.EARLY, loop="early", top_up=ranked)
+        report = await self._refresher.refresh(core, priority=Priority.EARLY, loop="early", top_up=top_up)
         return report.failed < len(core) or not core
 
     def _is_open(self, mint: Mint, ready: Collection[str]) -> bool:
@@ -54,11 +59,10 @@ class EarlyRefresh:
         is_ready = entry is not None and entry.cap.source in ready
         return is_ready and self._context.tracker.was_requested(mint, WANTED_SECONDS)
 
-    async def _ranked(self, ready: Collection[str]) -> list[Mint]:
-        """Return the mints of which an early refresh is open, the largest error served first."""
+    async def _served_errors(self, ready: Collection[str]) -> dict[Mint, float]:
+        """Return the mints of which an early refresh is open, with what applications would be served."""
         mints = yielding(self._context.tracker.mints, 100)
-        errors = {mint: self._served_error(mint) async for mint in mints if self._is_open(mint, ready)}
-        return sorted(errors, key=lambda mint: (-errors[mint], mint))
+        return {mint: self._served_error(mint) async for mint in mints if self._is_open(mint, ready)}
 
     def _served_error(self, mint: Mint) -> float:
         """Return requests times uncertainty, 0 where that is unknown."""

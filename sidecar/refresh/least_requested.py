@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import NamedTuple
 
 from sidecar.models import Mint
 from sidecar.refresh.demand import Demand, slice_of
 
-
-class Place(NamedTuple):
-    """A mint and its requests within the window."""
-
-    requests: int
-    mint: Mint
+Place = tuple[int, Mint]
+"""How often a mint was requested within the window, and the mint; plain: no garbage collection looks at it."""
 
 
 class LeastRequested:
@@ -31,18 +26,18 @@ class LeastRequested:
 
     def add(self, mint: Mint, requests: int) -> None:
         """Take a mint that joined `demands`."""
-        heappush(self._heap, Place(requests, mint))
+        heappush(self._heap, (requests, mint))
 
     def forget(self) -> None:
         """Count anew at the next look: `demands` has changed otherwise than by `add` and by what left."""
         self._slice = -1
 
     def look(self, now: float) -> Place | None:
-        """Return the mint with the fewest requests, None without any."""
+        """Return the fewest requests and their mint, None without any."""
         now_slice = slice_of(now, self._window_seconds)
         if self._slice != now_slice or len(self._heap) > 2 * self._max_tokens:
             self._slice = now_slice
-            self._heap = [Place(demand.total(now), mint) for mint, demand in self._demands.items()]
+            self._heap[:] = [(demand.total(now), mint) for mint, demand in self._demands.items()]
             heapify(self._heap)
         while self._heap:
             requests, mint = self._heap[0]
@@ -50,7 +45,7 @@ class LeastRequested:
             if demand is None:
                 heappop(self._heap)
             elif (grown := demand.total(now)) > requests:
-                heapreplace(self._heap, Place(grown, mint))
+                heapreplace(self._heap, (grown, mint))
             else:
                 return self._heap[0]
         return None

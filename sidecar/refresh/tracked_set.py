@@ -128,9 +128,9 @@ class TrackedSet:
             self._trending.popitem()
             return True
         least = self._least.look(now)
-        if least is None or least.requests >= candidate.total(now):
+        if least is None or least[0] >= candidate.total(now):
             return False
-        del self._requested[least.mint]
+        del self._requested[least[1]]
         return True
 
     def _enforce_cap(self) -> None:

@@ -1,7 +1,8 @@
 """Counting look-ups where it costs least: in the entry that answers them, folded into the metrics later."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from math import sqrt
 from typing import Final
 
@@ -13,6 +14,8 @@ from sidecar.refresh.tracker import Tracker
 
 LONGEST_SECONDS: Final = 1.0
 """How long look-ups may be counted in an entry before the tracker hears of them."""
+ENTRIES_A_TURN: Final = 100
+"""Folded in one go; they take a quarter of a millisecond."""
 
 
 class Tally:
@@ -36,7 +39,7 @@ class Tally:
         self._fresh_seconds = settings.cache.fresh_seconds
         self._popular_max_age = int(min(settings.refresh.popular_seconds, settings.cache.fresh_seconds))
         self._tracked_max_age = int(min(settings.refresh.tracked_seconds, settings.cache.fresh_seconds))
-        self._counting: list[Entry] = []
+        self._counting: deque[Entry] = deque()
         hot.before_reading(self.fold)
 
     def open(self, entry: Entry, now: float) -> bool:
@@ -68,13 +71,17 @@ class Tally:
             return self._popular_max_age
         return self._tracked_max_age if mint in self._tracker.mints else int(self._fresh_seconds)
 
-    def fold(self) -> None:
-        """Count in metrics and tracker what the entries have counted."""
-        counting, self._counting = self._counting, []
-        for entry in counting:
+    def fold(self) -> Iterator[None]:
+        """Count in metrics and tracker what the entries have counted; yields where others may have their turn."""
+        for number in range(len(self._counting)):
+            if not self._counting:  # folded meanwhile
+                return
+            entry = self._counting.popleft()
             entry.counts_until = 0.0
             if entry.hits:
                 self._fold_one(entry)
+            if number % ENTRIES_A_TURN == 0:
+                yield
 
     def _fold_one(self, entry: Entry) -> None:
         hits, ages, uncertainties = entry.hits, entry.ages, entry.uncertainties

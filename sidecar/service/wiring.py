@@ -21,6 +21,7 @@ from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.backoff import OmissionBackoff
 from sidecar.refresh.batches import Batches
 from sidecar.refresh.chain_time import ChainTime
+from sidecar.refresh.circulating import CIRCULATING
 from sidecar.refresh.early import EarlyRefresh
 from sidecar.refresh.misses import Misses
 from sidecar.refresh.refresher import Refresher
@@ -90,7 +91,10 @@ class Engine:
         self.publisher = Publisher(self.cache)
         self.symbols = {token.mint: token.symbol for token in settings.popular}
         self.backoff = OmissionBackoff(
-            first_seconds=cache.negative_seconds, max_entries=cache.max_entries, clock=clock
+            (*self.upstreams, CIRCULATING),
+            first_seconds=cache.negative_seconds,
+            max_entries=cache.max_entries,
+            clock=clock,
         )
         self.chain_time = ChainTime(clock)
         self.supplies = SupplyReader(

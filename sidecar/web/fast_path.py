@@ -1,6 +1,7 @@
 """The shortest way to an answer: tracked tokens are served where the bytes of a request arrive."""
 
 import re
+from collections.abc import Iterable
 from email.utils import formatdate
 from typing import Final
 
@@ -105,8 +106,9 @@ class FastPath:
         self._date = formatdate(int(time), usegmt=True).encode()
         self._date_until = now + 1.0 - time % 1.0
 
-    def _fold(self) -> None:
+    def _fold(self) -> Iterable[None]:
         answered, seconds = self._answered, self._seconds
         if answered:
             self._answered, self._seconds = 0, 0.0
             self._stats.record_many(_OK, answered, seconds)
+        return ()

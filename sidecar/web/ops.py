@@ -6,7 +6,6 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client.aiohttp import make_aiohttp_handler
 
 from sidecar.config.settings import redacted
 from sidecar.errors import NotPricedError
@@ -15,6 +14,7 @@ from sidecar.service.service import PreCacheService
 from sidecar.web.board import Board
 from sidecar.web.event_stream import HEADERS, EventStream
 from sidecar.web.explaining import explanation, unpriced_explanation
+from sidecar.web.exposition import get_metrics
 from sidecar.web.middleware import check_size, declare_routes, error_middleware
 from sidecar.web.page import BOARD, get_page
 from sidecar.web.responses import SERVICE, json_value
@@ -40,7 +40,7 @@ def create_ops(service: PreCacheService, phase: Phase, board: Board) -> web.Appl
     app[BOARD] = board
     app.add_routes(
         [
-            web.get("/metrics", _not_kept(make_aiohttp_handler(service.registry))),
+            web.get("/metrics", _not_kept(get_metrics)),
             web.get("/startupz", startupz),
             web.get("/livez", livez),
             web.get("/readyz", readyz),

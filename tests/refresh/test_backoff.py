@@ -8,7 +8,7 @@ from tests.pricing.build import TOKEN, make_mint
 
 
 def build(clock: FakeClock, max_entries: int = 100) -> OmissionBackoff:
-    return OmissionBackoff(first_seconds=60, max_entries=max_entries, clock=clock)
+    return OmissionBackoff(["jupiter", "dexscreener"], first_seconds=60, max_entries=max_entries, clock=clock)
 
 
 def test_a_mint_left_out_is_not_asked_for_alone_for_60_s() -> None:
