@@ -97,6 +97,7 @@ def new_future() -> Future:
 
 async def results_of(futures: Collection[Future]) -> list[FetchResult]:
     """Wait for futures that others wait for too; unlike `gather`, being cancelled does not cancel them."""
-    if futures:
-        await asyncio.wait(futures)
+    for future in futures:  # to wait for thousands at once would take the event loop milliseconds
+        if not future.done():
+            await asyncio.wait([future])
     return [future.result() for future in futures]

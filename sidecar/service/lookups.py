@@ -16,7 +16,7 @@ from sidecar.models import Mint, parse_mint
 from sidecar.runtime.aio import wait_within, yielding
 from sidecar.service.memory_lookups import LookupHit, MemoryLookups
 
-MINTS_A_TURN: Final = 50
+MINTS_A_TURN: Final = 100
 """How many mints of a batch are dealt with between two turns of the event loop."""
 
 
