@@ -45,6 +45,8 @@ class Results(NamedTuple):
     start_seconds: Series
     warm_seconds: Series
     pause_ms: Series
+    busy_ms: Series
+    """CPU time of the event loop's thread between two turns at worst, in milliseconds."""
     memory: Memory | None
     """Under the image's Python, where there is one."""
     missing: Mapping[str, str]

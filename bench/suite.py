@@ -26,6 +26,9 @@ UNIVERSE: Final = 11_500
 START_LATENCY_MS: Final = 50
 PEAK: Final = f"mc-sidecar, {MANY} tracked, at most"
 _ONE: Final = [f"/mc/{JUP}"]
+SIDECAR: Final = "mc-sidecar"
+UNTRACKED: Final = 5
+"""So many of a hundred are not tracked in the mixed batch."""
 
 Figures = dict[str, list[float]]
 
@@ -63,7 +66,7 @@ class Suite:
         idle_from = (time.monotonic(), idle.process.cpu_seconds())
         fleet = self._fleet(urls, missing)
         self._one_token(fleet)
-        self._many_tokens([one for one in fleet if one.name in {"mc-sidecar", "nginx proxy_cache"}])
+        self._many_tokens([one for one in fleet if one.name in {SIDECAR, "nginx proxy_cache"}])
         rss = {one.name: one.process.rss_mib() for one in fleet}
         self._starts()
         refresh_percent = self._refreshing(urls, rss)
@@ -93,7 +96,7 @@ class Suite:
 
     def _fleet(self, urls: Mapping[str, str], missing: Mapping[str, str]) -> list[Contestant]:
         base, stack = urls["dexscreener"], self._stack
-        sidecar = self._sidecar("mc-sidecar", SHIPPED, urls)
+        sidecar = self._sidecar(SIDECAR, SHIPPED, urls)
         track(sidecar.port, self._mints[:BATCH])
         fleet, size = [sidecar], len(fetch(f"http://127.0.0.1:{sidecar.port}{_ONE[0]}"))
         rest = (base, str(size))
@@ -130,17 +133,26 @@ class Suite:
         self._note("late", "", found["late_p99"])
 
     def _many_tokens(self, fleet: list[Contestant]) -> None:
-        mints = [mint for mint in self._mints[: 2 * BATCH] if self._is_everywhere(fleet, mint)][:BATCH]
-        batch = ["/mc?mints=" + ",".join(mints)]
+        """Ask for a hundred tracked tokens, and for a hundred of which a few are not tracked."""
+        sidecar = fleet[0]
+        priced = [mint for mint in self._mints[: 2 * BATCH] if self._is_everywhere(fleet, mint)]
+        track(sidecar.port, priced[:BATCH])  # for those among the first hundred that turned out to have no price
+        found = json.loads(fetch(f"http://127.0.0.1:{sidecar.port}/mc?set=tracked"))["tokens"]
+        tracked = [token["mint"] for token in found if token["mint"] in priced]
+        others = [mint for mint in priced if mint not in tracked][:UNTRACKED]
         for number in range(self._plan.rounds):
-            self._say(f"{len(mints)} tokens, round {number + 1} of {self._plan.rounds}")
-            for one in fleet:
-                size = len(mints) if one.name == "mc-sidecar" else 1
-                load = closed_loop(
-                    one, batch if size > 1 else [f"/mc/{mint}" for mint in mints], self._plan.seconds
-                )
-                self._note("batch_cpu", one.name, load.microseconds / size)
-                self._note("batch_rate", one.name, load.per_second * size)
+            self._say(f"{len(tracked)} tokens, round {number + 1} of {self._plan.rounds}")
+            self._batch(sidecar, SIDECAR, tracked)
+            self._batch(sidecar, f"mc-sidecar, {len(others)} not tracked", [*tracked[: -len(others)], *others])
+            for one in fleet[1:]:
+                load = closed_loop(one, [f"/mc/{mint}" for mint in tracked], self._plan.seconds)
+                self._note("batch_cpu", one.name, load.microseconds)
+                self._note("batch_rate", one.name, load.per_second)
+
+    def _batch(self, sidecar: Contestant, name: str, mints: list[str]) -> None:
+        load = closed_loop(sidecar, ["/mc?mints=" + ",".join(mints)], self._plan.seconds)
+        self._note("batch_cpu", name, load.microseconds / len(mints))
+        self._note("batch_rate", name, load.per_second * len(mints))
 
     def _is_everywhere(self, fleet: list[Contestant], mint: str) -> bool:
         """Return whether the sidecar prices it; the proxies then have it, too."""
@@ -199,7 +211,7 @@ class Suite:
         wait_for(f"http://127.0.0.1:{api}/stats", process)
         watched = Contestant("watched", process, api)
         paths = [f"/mc/{mint}" for mint in fill(api, self._mints, MANY)[:BATCH]]
-        pauses: list[float] = []
+        pauses: list[dict[str, float]] = []
         threading.Thread(target=_read_pauses, args=(process, pauses), daemon=True).start()
         time.sleep(self._plan.calm_seconds)
         for number in range(self._plan.rounds):
@@ -210,7 +222,8 @@ class Suite:
             open_loop(watched, paths, self._plan.refresh_seconds)
             scrape.join()
             time.sleep(1.0)  # the line of the last second
-            self._note("pause", "", max(pauses))
+            for what in ("pause", "busy"):
+                self._note(what, "", max(line[what] for line in pauses))
 
     def _idle_percent(self, idle: Contestant, since: tuple[float, float]) -> float:
         left = self._plan.idle_seconds - (time.monotonic() - since[0])
@@ -244,6 +257,7 @@ class Suite:
             start_seconds=found["start"][""],
             warm_seconds=found["warm"][""],
             pause_ms=found["pause"][""],
+            busy_ms=found["busy"][""],
             memory=image,
             missing=missing,
         )
@@ -257,6 +271,6 @@ PYTHON: Final = {
 }
 
 
-def _read_pauses(process: Process, pauses: list[float]) -> None:
+def _read_pauses(process: Process, pauses: list[dict[str, float]]) -> None:
     for line in process.lines():
-        pauses.append(json.loads(line)["pause_ms"])  # noqa: PERF401 - each line as it comes
+        pauses.append(json.loads(line))  # noqa: PERF401 - each line as it comes

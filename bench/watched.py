@@ -1,7 +1,8 @@
 """mc-sidecar with a watch over its event loop: `python -m bench.watched serve --config FILE`.
 
 A timer that is due every millisecond writes, once a second, how late it came at worst since the last line: the
-longest time in which the loop could not answer anybody. The watch costs CPU, so nothing else is measured on it.
+longest time in which the loop could not answer anybody. Its thread's CPU time without a turn says how much of that
+was its own doing and not the host's. The watch costs CPU, so nothing else is measured on it.
 """
 
 import asyncio
@@ -24,17 +25,19 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._last = self._line = time.perf_counter()
-        self._worst = 0.0
+        self._last_cpu = time.thread_time()
+        self._worst = self._worst_cpu = 0.0
         loop.call_later(TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
         now = time.perf_counter()
         self._worst = max(self._worst, now - self._last - TICK_SECONDS)
+        self._worst_cpu = max(self._worst_cpu, time.thread_time() - self._last_cpu - TICK_SECONDS)
         if now - self._line >= LINE_SECONDS:
-            sys.stdout.write(json.dumps({"pause_ms": 1000 * self._worst}) + "\n")
+            sys.stdout.write(json.dumps({"pause": 1000 * self._worst, "busy": 1000 * self._worst_cpu}) + "\n")
             sys.stdout.flush()
-            self._line, self._worst = now, 0.0
-        self._last = time.perf_counter()
+            self._line, self._worst, self._worst_cpu = now, 0.0, 0.0
+        self._last, self._last_cpu = time.perf_counter(), time.thread_time()
         self._loop.call_later(TICK_SECONDS, self._tick)
 
 

@@ -25,9 +25,11 @@ async def get_metrics(request: web.Request) -> web.Response:
     """Answer in the format that is asked for, with all families or those of `name[]`, compressed where wanted."""
     service = request.app[SERVICE]
     encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, ())))
-    names = request.query.getall("name[]", ())
-    registry = service.registry.restricted_registry(names) if names else service.registry
-    await service.metrics.prepare()
+    registry: Collector = service.registry
+    if names := request.query.getall("name[]", ()):
+        registry = service.registry.restricted_registry(names)
+    else:
+        await service.metrics.prepare()
     end = encode(_Families())
     parts = [encode(_Families(family)).removesuffix(end) async for family in yielding(registry.collect(), 1)]
     response = web.Response(body=b"".join((*parts, end)), headers={hdrs.CONTENT_TYPE: content_type})
