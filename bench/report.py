@@ -54,9 +54,9 @@ HOW: Final = """\
   they are read (`sidecar/service/tally.py`). Metrics of the hot path are plain integers.
 * A full garbage collection with 10,000 tokens stopped the event loop for 130 ms: what is remembered of tokens
   holds no cycles and is kept out of its way, what exists at the start is frozen. Under 10 ms now.
-* 10,000 tokens are refreshed four batches at a time and valued three to a turn of the event loop; look-ups are
-  folded, and a scrape is written, a family to a turn. What is left of the pauses is an answer of 100 rows, parsed in
-  one go, and a full garbage collection.
+* 10,000 tokens are refreshed four batches at a time and valued three to a turn of the event loop. Look-ups are
+  folded a hundred to a turn, a scrape is written a family to a turn. What is left of the pauses is an answer of
+  100 rows, parsed in one go, and a full garbage collection.
 * A token in memory takes about 3 KB: equal supplies and figures are kept once, a body only of what is asked for.
 * Left out: garbage collection switched off or rarer (gained 1 %), and response headers kept for each second and
   token (at most 2 % in a micro-benchmark)."""
@@ -152,8 +152,8 @@ def _one_token(r: Results) -> str:
 def _batch(r: Results) -> str:
     rows = [[name, cost.show("{:.2f}"), r.batch_rate[name].show("{:.0f}")] for name, cost in r.batch_cpu.items()]
     return table(["", "CPU µs a market cap", "market caps a second"], rows) + (
-        "\n\nmc-sidecar: `GET /mc?mints=…` with 100 tracked mints; one with others among them goes the ordinary way,"
-        "\nthrough the HTTP parser. nginx: the same mints, one request each."
+        "\n\nmc-sidecar: `GET /mc?mints=…` with 100 tracked mints; one with others among them goes through the"
+        "\nHTTP parser. nginx: the same mints, one request each."
     )
 
 
