@@ -25,7 +25,7 @@ QUIET_TURNS: Final = 1
 """The same where nothing was sent: most wakes of an hour find nothing to do."""
 SOON_SECONDS: Final = 0.25
 """Timers of the event loop due sooner (gathering misses) are waited for; those of a client's timeout are not."""
-REAL_LIMIT_SECONDS: Final = 10.0
+REAL_LIMIT_SECONDS: Final = 30.0
 MOST_STEPS: Final = 200_000
 
 

@@ -23,7 +23,7 @@ GET: Final = b"GET /small HTTP/1.1\r\n" + HOST + b"\r\n"
 LARGE_BYTES: Final = 32 * 1024 * 1024
 """More than all buffers on the way to a client that does not read."""
 EVENT_BYTES: Final = 256 * 1024
-TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 30.0
 
 
 class Reply(NamedTuple):

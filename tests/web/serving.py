@@ -30,7 +30,7 @@ SETTINGS: Final = Settings(api=API, ops=OPS)
 TRENDING_SOURCES: Final[tuple[Source, ...]] = ("jupiter", "dexscreener", "geckoterminal")
 FEW: Final = 6
 """Of a trending list: they are warm sooner than the 120 that the market has there."""
-TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 30.0
 
 
 class Site:

@@ -14,7 +14,7 @@ from tests.web.serving import Site
 
 FLAGS: Final = ("--headless", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 AXE: Final = Path(axe_playwright_python.__file__).with_name("axe.min.js")
-TIMEOUT_MILLISECONDS: Final = 10_000
+TIMEOUT_MILLISECONDS: Final = 60_000
 
 
 @asynccontextmanager
