@@ -2,31 +2,26 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench import contestants
-from bench.contestants import JUP, Contestant
+from bench.contestants import Contestant
 from bench.figures import series
 from bench.measure import closed_loop, fill, import_seconds, open_loop, start_seconds, track
 from bench.memory import BATCH, Memory, memory
-from bench.processes import OTHER_CORE, SERVER_CORE, Process, fetch, python, version_of, wait_for
+from bench.processes import SERVER_CORE, Process, fetch, python, version_of, wait_for
 from bench.results import Plan, Results
-from bench.settings import CACHED, MANY, SHIPPED, TRACKED, write_settings
-from sidecar.demo import Market
+from bench.settings import CACHED, MANY, SHIPPED, TRACKED
+from bench.stage import ONE, SIDECAR, Stage
 
-UNIVERSE: Final = 11_500
-"""Tokens of the simulated market; some have no price."""
 START_LATENCY_MS: Final = 50
 PEAK: Final = f"mc-sidecar, {MANY} tracked, at most"
-_ONE: Final = [f"/mc/{JUP}"]
-SIDECAR: Final = "mc-sidecar"
 UNTRACKED: Final = 5
 """So many of a hundred are not tracked in the mixed batch."""
 
@@ -48,23 +43,20 @@ class Suite:
         """`image_python`: another interpreter with the sidecar, for its memory."""
         self._plan = plan
         self._image_python = image_python
-        self._folder = folder
-        self._folder.chmod(0o755)  # started by root, nginx and Varnish serve as another user
+        self._stage = Stage(folder, stack)
         self._stack = stack
         self._say = say
-        self._port = 18_600
         self._figures: defaultdict[str, Figures] = defaultdict(lambda: defaultdict(list))
-        self._mints = [*Market(1, UNIVERSE).tokens]
 
     def run(self) -> Results:
         """Measure everything."""
         self._say("starting the simulated market and the contestants")
-        urls = self._market(0)
+        urls = self._stage.market(0)
         missing = contestants.missing()
-        idle = self._sidecar("idle", SHIPPED, urls)
-        track(idle.port, self._mints[:BATCH])
+        idle = self._stage.sidecar("idle", SHIPPED, urls)
+        track(idle.port, self._stage.mints[:BATCH])
         idle_from = (time.monotonic(), idle.process.cpu_seconds())
-        fleet = self._fleet(urls, missing)
+        fleet = self._stage.fleet(urls, missing)
         self._one_token(fleet)
         self._many_tokens([one for one in fleet if one.name in {SIDECAR, "nginx proxy_cache"}])
         rss = {one.name: one.process.rss_mib() for one in fleet}
@@ -75,57 +67,15 @@ class Suite:
         rss["mc-sidecar, idle"] = idle.process.rss_mib()
         return self._results(missing, rss, idle_percent, refresh_percent, image)
 
-    # Contestants
-
-    def _market(self, latency_ms: int) -> dict[str, str]:
-        arguments = python("-m", "sidecar.demo", "--tokens", str(UNIVERSE), "--latency-ms", str(latency_ms))
-        market = Process(["nice", "-n", "5", *arguments], OTHER_CORE, stdout=subprocess.PIPE)
-        self._stack.callback(market.stop)
-        urls: dict[str, str] = json.loads(market.first_line())["base_urls"]
-        return urls
-
-    def _settings(self, name: str, more: Mapping[str, Any], urls: Mapping[str, str]) -> tuple[Path, int, int]:
-        api, ops = self._next_port(), self._next_port()
-        return write_settings(self._folder / f"{name}.json", urls, api, ops, more), api, ops
-
-    def _sidecar(
-        self, name: str, more: Mapping[str, Any], urls: Mapping[str, str], interpreter: str = sys.executable
-    ) -> Contestant:
-        settings, api, _ = self._settings(name, more, urls)
-        return contestants.start_sidecar(name, settings, api, self._stack, interpreter)
-
-    def _fleet(self, urls: Mapping[str, str], missing: Mapping[str, str]) -> list[Contestant]:
-        base, stack = urls["dexscreener"], self._stack
-        sidecar = self._sidecar(SIDECAR, SHIPPED, urls)
-        track(sidecar.port, self._mints[:BATCH])
-        fleet, size = [sidecar], len(fetch(f"http://127.0.0.1:{sidecar.port}{_ONE[0]}"))
-        rest = (base, str(size))
-        for name, module in PYTHON.items():
-            fleet.append(contestants.start_python(name, module, self._next_port(), rest, stack))
-        if "nginx" not in missing:
-            fleet.append(contestants.start_nginx(self._next_port(), sidecar.port, self._folder, stack))
-        if "varnishd" not in missing:
-            fleet.append(contestants.start_varnish(self._next_port(), sidecar.port, self._folder, stack))
-        if "redis-server" not in missing:
-            bodies = {path: fetch(f"http://127.0.0.1:{sidecar.port}{path}") for path in _ONE}
-            fleet.append(contestants.start_redis(self._next_port(), bodies, stack))
-        return fleet
-
-    def _next_port(self) -> int:
-        self._port += 1
-        return self._port
-
-    # What
-
     def _one_token(self, fleet: list[Contestant]) -> None:
         for number in range(self._plan.rounds):
             self._say(f"one token a request, round {number + 1} of {self._plan.rounds}")
             for one in fleet:
-                load = closed_loop(one, _ONE, self._plan.seconds)
+                load = closed_loop(one, ONE, self._plan.seconds)
                 self._note("cpu", one.name, load.microseconds)
                 self._note("rate", one.name, load.per_second)
             for one in fleet:
-                self._open(one, _ONE, self._plan.seconds, one.name)
+                self._open(one, ONE, self._plan.seconds, one.name)
 
     def _open(self, one: Contestant, paths: list[str], seconds: float, name: str) -> None:
         found = open_loop(one, paths, seconds)
@@ -135,7 +85,7 @@ class Suite:
     def _many_tokens(self, fleet: list[Contestant]) -> None:
         """Ask for a hundred tracked tokens, and for a hundred of which a few are not tracked."""
         sidecar = fleet[0]
-        priced = [mint for mint in self._mints[: 2 * BATCH] if self._is_everywhere(fleet, mint)]
+        priced = [mint for mint in self._stage.mints[: 2 * BATCH] if self._is_everywhere(fleet, mint)]
         track(sidecar.port, priced[:BATCH])  # for those among the first hundred that turned out to have no price
         found = json.loads(fetch(f"http://127.0.0.1:{sidecar.port}/mc?set=tracked"))["tokens"]
         tracked = [token["mint"] for token in found if token["mint"] in priced]
@@ -162,8 +112,8 @@ class Suite:
         return mint in tokens
 
     def _starts(self) -> None:
-        urls = self._market(START_LATENCY_MS)
-        settings, api, ops = self._settings("start", SHIPPED, urls)
+        urls = self._stage.market(START_LATENCY_MS)
+        settings, api, ops = self._stage.settings("start", SHIPPED, urls)
         for number in range(self._plan.starts):
             self._say(f"start {number + 1} of {self._plan.starts}")
             alive, warm = start_seconds(settings, api, ops)
@@ -174,12 +124,12 @@ class Suite:
     def _refreshing(self, urls: Mapping[str, str], rss: dict[str, float]) -> float:
         """Measure with 10,000 tokens: memory, latency, pauses of the loop and CPU while all are refreshed."""
         self._say(f"{MANY} tokens")
-        cached = self._sidecar("cached", CACHED, urls)
-        fill(cached.port, self._mints, MANY)
+        cached = self._stage.sidecar("cached", CACHED, urls)
+        fill(cached.port, self._stage.mints, MANY)
         rss[f"mc-sidecar, {MANY} cached"] = cached.process.rss_mib()
         cached.process.stop()
-        many = self._sidecar("tracked", TRACKED, urls)
-        paths = [f"/mc/{mint}" for mint in fill(many.port, self._mints, MANY)[:BATCH]] + _ONE
+        many = self._stage.sidecar("tracked", TRACKED, urls)
+        paths = [f"/mc/{mint}" for mint in fill(many.port, self._stage.mints, MANY)[:BATCH]] + ONE
         time.sleep(self._plan.calm_seconds)
         for _ in range(self._plan.rounds):
             self._open(many, paths, self._plan.refresh_seconds, f"mc-sidecar, {MANY} refreshed")
@@ -196,21 +146,21 @@ class Suite:
         version = version_of(interpreter)
         self._say(f"memory under Python {version}")
         return memory(
-            lambda name, more: self._sidecar(name, more, urls, interpreter),
+            lambda name, more: self._stage.sidecar(name, more, urls, interpreter),
             version,
-            self._mints,
+            self._stage.mints,
             load_seconds=self._plan.seconds,
             seconds=2 * self._plan.calm_seconds,
         )
 
     def _pauses(self, urls: Mapping[str, str]) -> None:
-        settings, api, ops = self._settings("watched", TRACKED, urls)
+        settings, api, ops = self._stage.settings("watched", TRACKED, urls)
         arguments = python("-m", "bench.watched", "serve", "--config", str(settings))
         process = Process(arguments, SERVER_CORE, stdout=subprocess.PIPE)
         self._stack.callback(process.stop)
         wait_for(f"http://127.0.0.1:{api}/stats", process)
         watched = Contestant("watched", process, api)
-        paths = [f"/mc/{mint}" for mint in fill(api, self._mints, MANY)[:BATCH]]
+        paths = [f"/mc/{mint}" for mint in fill(api, self._stage.mints, MANY)[:BATCH]]
         pauses: list[dict[str, float]] = []
         threading.Thread(target=_read_pauses, args=(process, pauses), daemon=True).start()
         time.sleep(self._plan.calm_seconds)
@@ -261,14 +211,6 @@ class Suite:
             memory=image,
             missing=missing,
         )
-
-
-PYTHON: Final = {
-    "bare aiohttp, uvloop": "bare-uvloop",
-    "bare aiohttp, asyncio": "bare-asyncio",
-    "aiohttp + aiocache": "aiocache",
-    "FastAPI + cashews": "cashews",
-}
 
 
 def _read_pauses(process: Process, pauses: list[dict[str, float]]) -> None:
