@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+import hypothesis
 import pytest
 
 HERE: Final = Path(__file__).parent
@@ -12,6 +13,9 @@ LONG: Final = frozenset({"system", "stories", "faults"})
 SHARING: Final = frozenset({"test_prometheus", "test_simulated_hour", "test_readme", "test_page"})
 """Files that set something up once: a browser, a Prometheus, an hour that is played."""
 LONGEST_ID: Final = 60
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")  # an example that took long says nothing on a busy machine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.errors import SchemaError, UpstreamError
@@ -138,7 +138,6 @@ def test_a_good_answer_is_read_whole(parse: Parse, good: Any) -> None:
 
 
 @every_source
-@settings(deadline=None)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_at_all(parse: Parse, good: Any, body: bytes) -> None:
     del good
@@ -146,7 +145,6 @@ def test_any_bytes_at_all(parse: Parse, good: Any, body: bytes) -> None:
 
 
 @every_source
-@settings(deadline=None)
 @given(value=anything)
 def test_any_json_at_all(parse: Parse, good: Any, value: object) -> None:
     check(parse, to_json(value))
@@ -154,7 +152,6 @@ def test_any_json_at_all(parse: Parse, good: Any, value: object) -> None:
 
 
 @every_source
-@settings(deadline=None)
 @given(data=st.data(), value=anything)
 def test_a_good_answer_with_one_value_replaced(
     parse: Parse, good: Any, data: st.DataObject, value: object
@@ -164,7 +161,6 @@ def test_a_good_answer_with_one_value_replaced(
 
 
 @every_source
-@settings(deadline=None)
 @given(at=st.integers(0, 10**6), byte=st.binary(max_size=3))
 def test_a_good_answer_with_some_bytes_overwritten(parse: Parse, good: Any, at: int, byte: bytes) -> None:
     body = to_json(good)
@@ -172,7 +168,6 @@ def test_a_good_answer_with_some_bytes_overwritten(parse: Parse, good: Any, at: 
     check(parse, body[:at] + byte + body[at + 1 :])
 
 
-@settings(deadline=None)
 @given(
     owner=st.sampled_from([SPL_PROGRAM, SPL_2022_PROGRAM]),
     head=st.binary(min_size=82, max_size=82) | st.just(mint_bytes()),

@@ -157,3 +157,7 @@ class Prometheus:
         assert data is not None, expression
         numbers = [float(sample["value"][1]) for sample in data["result"]]
         return [number for number in numbers if abs(number) < float("inf")]
+
+    def shown(self, expression: str) -> list[float]:
+        """Return its values as soon as there are any: a scrape that took too long leaves a gap."""
+        return until(lambda: self.values(expression) or None, expression)

@@ -59,14 +59,12 @@ NEEDS_A_FOLLOWER: Final = {"Time to every member/A", "Time to every member/B"}
 
 @pytest.mark.parametrize("name", sorted(panel_queries().keys() - NEEDS_A_FOLLOWER))
 def test_every_panel_has_something_to_show(name: str, running: Running) -> None:
-    assert running.prometheus.values(selected(panel_queries()[name], __rate_interval="1m", __range="1m")), (
-        panel_queries()[name]
-    )
+    assert running.prometheus.shown(selected(panel_queries()[name], __rate_interval="1m", __range="1m"))
 
 
 @pytest.mark.parametrize("rule", [rule["record"] for rule in rules("record")])
 def test_every_recording_rule_records(rule: str, running: Running) -> None:
-    assert running.prometheus.values(rule)
+    assert running.prometheus.shown(rule)
 
 
 @pytest.mark.parametrize("alert", rules("alert"), ids=lambda rule: str(rule["alert"]))
@@ -74,7 +72,7 @@ def test_everything_an_alert_looks_at_is_there(alert: dict[str, str], running: R
     raw = ["".join(selector) for selector in metric_selectors(alert["expr"])]
     selectors = [*raw, *RULE_SELECTOR.findall(alert["expr"])]
     assert selectors
-    assert [selector for selector in selectors if not running.prometheus.values(selector)] == []
+    assert all(running.prometheus.shown(selector) for selector in selectors)
 
 
 def test_rules_are_evaluated_without_an_error_and_nothing_fires(running: Running) -> None:
@@ -95,8 +93,8 @@ def test_scrape_configuration_keeps_the_sidecar_alone_and_names_its_pod(running:
 
 
 def test_hit_ratio_of_prometheus_is_the_one_of_the_sidecar(running: Running) -> None:
-    [own] = running.prometheus.values("mc_sidecar_cache_hit_ratio")
-    [recorded] = running.prometheus.values("mc_sidecar:cache_hit:ratio_rate5m")
+    [own] = running.prometheus.shown("mc_sidecar_cache_hit_ratio")
+    [recorded] = running.prometheus.shown("mc_sidecar:cache_hit:ratio_rate5m")
     assert math.isclose(own, recorded, abs_tol=0.2)
 
 
