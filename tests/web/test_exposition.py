@@ -3,10 +3,13 @@
 import asyncio
 import gzip
 import io
+from collections.abc import Iterator
+from typing import Self
 
 import pytest
 from prometheus_client.exposition import choose_encoder
 
+from sidecar.metrics.hot import LABELS_A_TURN
 from tests.web.serving import Site
 
 TEXT = "text/plain"
@@ -45,17 +48,49 @@ async def test_it_is_compressed_for_those_who_accept_that(site: Site) -> None:
     assert b"mc_sidecar_build_info" in gzip.GzipFile(fileobj=io.BytesIO(body)).read()
 
 
-async def test_others_have_their_turn_after_each_family(site: Site) -> None:
-    families = len(list(site.sidecar.service.registry.collect()))
-    turns = 0
+class Turns:
+    """Counts the turns of the event loop."""
 
-    async def count() -> None:
-        nonlocal turns
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(0)
-            turns += 1
+            self.count += 1
 
-    counting = asyncio.create_task(count())
-    await site.ops("/metrics")
-    counting.cancel()
-    assert turns > families
+
+async def test_others_have_their_turn_after_each_family(site: Site) -> None:
+    families = len(list(site.sidecar.service.registry.collect()))
+    async with Turns() as turns:
+        await site.ops("/metrics")
+    assert turns.count > families
+
+
+async def test_others_have_their_turn_while_look_ups_are_folded_and_confidences_counted(site: Site) -> None:
+    metrics = site.sidecar.service.metrics
+    seen: list[int] = []
+
+    def fold() -> Iterator[None]:
+        for _ in range(10):
+            seen.append(turns.count)
+            yield
+
+    def labels() -> Iterator[str]:
+        for _ in range(10):
+            seen.append(turns.count)
+            yield from ["high"] * LABELS_A_TURN
+
+    metrics.hot.before_reading(fold)
+    metrics.tokens_by_confidence.labels_seen = labels
+    async with Turns() as turns:
+        await site.ops("/metrics")
+    assert len(set(seen[:10])) == 10
+    assert len(set(seen[10:20])) == 10
