@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import get_args
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
@@ -24,6 +24,8 @@ from sidecar.metrics.quantiles import RecentQuantiles
 from sidecar.models import Confidence, ConfidenceReason
 from sidecar.runtime.clock import Clock
 
+FOLD_SECONDS: Final = 0.5
+
 
 class _Registry(CollectorRegistry):
     """Without the `_created` series: the library's switch for them is global and belongs to the embedder."""
@@ -38,6 +40,7 @@ class Metrics:
     """The collectors of one service. Known label values exist from the start, so that zero is visible."""
 
     def __init__(self, clock: Clock, *, version: str, revision: str = "unknown") -> None:
+        self._clock = clock
         self.registry: CollectorRegistry = _Registry()
         self.hot = HotCounters()
         self.registry.register(self.hot)
@@ -48,6 +51,17 @@ class Metrics:
         self._declare_upstreams()
         self._declare_process()
         self._build_info(version, revision)
+
+    async def keep(self) -> None:
+        """Fold look-ups twice a second, and remember the counts that shares of the last minutes are told from.
+
+        That takes many turns where there is much to fold: what measures the event loop does not wait for it.
+        """
+        while True:
+            await self._clock.sleep(FOLD_SECONDS)
+            await self.hot.fold_in_turns()
+            self.hit_ratio.sample()
+            self.recent_uncertainty.sample()
 
     async def prepare(self) -> None:
         """Do what takes long of the next scrape, while requests are answered in between."""

@@ -52,9 +52,6 @@ class Health:
             await self._clock.sleep(LAG_SAMPLE_SECONDS)
             self.event_loop_lag_seconds = max(0.0, self._clock.monotonic() - self._sample_due)
             self._metrics.event_loop_lag.set(self.event_loop_lag_seconds)
-            await self._metrics.hot.fold_in_turns()
-            self._metrics.hit_ratio.sample()
-            self._metrics.recent_uncertainty.sample()
             self._forgive_a_gap()
 
     def _forgive_a_gap(self) -> None:

@@ -98,6 +98,7 @@ class Run:
             await self.fleet.join()
         works = {f"loop:{name}": loop.run() for name, loop in self._health.loops.items()}
         works["lag"] = self._health.watch()
+        works["metrics"] = self.engine.metrics.keep()
         if self.engine.settings.popular_path is not None:
             works["reload"] = self.popular.run()
         if self.fleet is not None:

@@ -19,7 +19,7 @@ NO_TRENDING = Settings(tracking=TrackingSettings(trending_tokens=0))
 
 def loop_tasks() -> set[str]:
     names = {task.get_name() for task in asyncio.all_tasks()}
-    return {name for name in names if name.startswith(("loop:", "lag", "refresh"))}
+    return {name for name in names if name.startswith(("loop:", "lag", "metrics", "refresh"))}
 
 
 async def test_a_new_service_has_the_popular_list_and_does_nothing_yet() -> None:

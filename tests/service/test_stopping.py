@@ -77,7 +77,7 @@ async def test_a_stop_with_calls_under_way_leaves_no_task_and_no_connection() ->
         await rig.settle()
         await rig.service.stop()
         names = {task.get_name() for task in asyncio.all_tasks()}
-        assert not {name for name in names if name.startswith(("loop:", "lag", "refresh"))}
+        assert not {name for name in names if name.startswith(("loop:", "lag", "metrics", "refresh"))}
         assert rig.service.engine._session.closed
 
 

@@ -168,5 +168,5 @@ async def test_with_the_built_in_list_there_is_nothing_to_reload() -> None:
     async with running() as rig:
         assert await rig.service.reload()
         assert {task.get_name() for task in rig.service._begun().tasks} == {
-            *("loop:popular", "loop:tracked", "loop:trending", "loop:stats", "loop:early", "lag")
+            *("loop:popular", "loop:tracked", "loop:trending", "loop:stats", "loop:early", "lag", "metrics")
         }

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -85,6 +86,22 @@ async def test_small_delays_again_and_again_as_of_a_throttled_cpu_stop_no_loop()
             rig.clock.advance(1.9)
             await rig.settle()
             assert rig.service.health.stuck_loops() == {}
+
+
+async def test_many_short_turns_while_look_ups_are_folded_are_no_standstill() -> None:
+    async with running() as rig:
+        await rig.warm()
+        hang(rig, "popular")
+        await rig.run_for(200)
+
+        def fold() -> Iterator[None]:
+            for _ in range(30):
+                rig.clock.advance(0.1)
+                yield
+
+        rig.service.metrics.hot.before_reading(fold)
+        await rig.run_for(1)
+        assert list(rig.service.health.stuck_loops()) == ["popular"]
 
 
 async def test_loops_that_were_told_to_stop_are_not_stuck() -> None:
