@@ -91,7 +91,7 @@ async def fetch(url: str) -> Outcome:
 
     counting = asyncio.create_task(count())
     error: Exception | None = None
-    async with aiohttp.ClientSession(connector=BoundedConnector(), timeout=aiohttp.ClientTimeout(0.5)) as session:
+    async with aiohttp.ClientSession(connector=BoundedConnector(), timeout=aiohttp.ClientTimeout(2)) as session:
         try:
             async with session.get(url) as response:
                 async for _ in response.content.iter_chunked(65536):
