@@ -6,8 +6,8 @@ hundred.
 """
 
 import asyncio
-from collections.abc import Collection
-from heapq import nlargest
+from collections.abc import Collection, Mapping
+from heapq import nsmallest
 from typing import Final
 
 from sidecar.models import Mint, Priority
@@ -45,9 +45,9 @@ class EarlyRefresh:
         if not past:
             return None
         errors = await self._served_errors(ready)
-        core = nlargest(BATCH_MINTS, [mint for mint in errors if mint in past], key=errors.__getitem__)
+        core = largest(BATCH_MINTS, {mint: error for mint, error in errors.items() if mint in past})
         await asyncio.sleep(0)  # of 10,000 each choice takes two milliseconds
-        top_up = nlargest(2 * BATCH_MINTS, errors, key=errors.__getitem__)
+        top_up = largest(2 * BATCH_MINTS, errors)
         await asyncio.sleep(0)
         context.schedule.tried_early(core)
         report = await self._refresher.refresh(core, priority=Priority.EARLY, loop="early", top_up=top_up)
@@ -71,3 +71,8 @@ class EarlyRefresh:
             return 0.0
         age = self._context.clock.monotonic() - entry.received
         return tracker.requests(mint) * (entry.uncertainty(age) or 0.0)
+
+
+def largest(count: int, errors: Mapping[Mint, float]) -> list[Mint]:
+    """Return the mints of the largest errors, the largest first; of equal ones the same in every process."""
+    return [mint for _, mint in nsmallest(count, ((-error, mint) for mint, error in errors.items()))]
