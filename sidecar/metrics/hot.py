@@ -181,6 +181,10 @@ class Tally(Collector):
             counted[label] += 1
         self._counted = counted
 
+    def forget(self) -> None:
+        """Forget what was counted for a reading that has not come."""
+        self._counted = None
+
     def describe(self) -> Iterable[Metric]:
         """Name the family: `/metrics?name[]=…` finds a collector by what it describes."""
         return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]

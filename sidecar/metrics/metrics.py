@@ -1,8 +1,8 @@
 """Every collector, declared once, on a registry of the service's own. Names and labels are a contract."""
 
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -63,10 +63,15 @@ class Metrics:
             self.hit_ratio.sample()
             self.recent_uncertainty.sample()
 
-    async def prepare(self) -> None:
-        """Do what takes long of the next scrape, while requests are answered in between."""
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[None]:
+        """Do first what takes long of a scrape, while requests are answered in between; it may break off."""
         await self.hot.fold_in_turns()
         await self.tokens_by_confidence.count_in_turns()
+        try:
+            yield
+        finally:
+            self.tokens_by_confidence.forget()
 
     def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(f"mc_sidecar_{name}", text, labels, registry=self.registry)

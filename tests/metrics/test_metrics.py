@@ -1,6 +1,8 @@
 """The collectors: names, labels and buckets are a contract (docs/metrics.md)."""
 
+import asyncio
 import math
+from contextlib import suppress
 from typing import Any, Final, get_args
 
 import pytest
@@ -219,3 +221,14 @@ def test_the_samples_are_bounded_and_span_the_whole_window() -> None:
     ratio.wait(3600)
     assert len(ratio._samples) == 31
     assert ratio.clock.monotonic() - ratio._samples[0][0] == 300.0
+
+
+async def test_a_scrape_that_breaks_off_leaves_no_old_count_behind() -> None:
+    metrics = Metrics(FakeClock(), version="0")
+    labels = ["high"]
+    metrics.tokens_by_confidence.labels_seen = lambda: labels
+    with suppress(asyncio.CancelledError):
+        async with metrics.prepared():
+            raise asyncio.CancelledError  # its client went away
+    labels.clear()
+    assert metrics.registry.get_sample_value("mc_sidecar_tokens_by_confidence", {"confidence": "high"}) == 0
