@@ -34,7 +34,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Return a short name for a long text: an id is escaped, sent to every worker and typed after -k."""
     if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
-        return f"{val[:20]!r}...{crc32(val if isinstance(val, bytes) else val.encode()):08x}"
+        content = val if isinstance(val, bytes) else val.encode(errors="surrogatepass")
+        return f"{val[:20]!r}...{crc32(content):08x}"
     return None
 
 
