@@ -47,7 +47,8 @@ async def test_a_loop_whose_step_never_ends_is_named(name: LoopName) -> None:
 @pytest.mark.parametrize("kind", ["hang", "status", "reset", "garbage"])
 async def test_upstreams_that_fail_for_ten_minutes_stop_no_loop(kind: Any) -> None:
     async with running(Settings(sources=FAST)) as rig:
-        await rig.warm()
+        # On a busy machine calls time out.
+        assert await rig.run_until(lambda: not rig.service.health.unanswered, 120)
         for source in rig.market.faults:
             rig.market.faults[source] = Fault(kind=kind)
         for _ in range(2):
