@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import axe_playwright_python
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Error as PlaywrightError
 
 from tests.web.serving import Site
 
@@ -76,12 +77,16 @@ async def looking_at(
     """Open the page; at the end it must have complained of nothing and asked nothing else for anything."""
     base = site.sidecar.ops_addresses[0]
     opened = await browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **context})
+    watched = Watched(await opened.new_page(), site)
     try:
-        watched = Watched(await opened.new_page(), site)
         await watched.page.goto(base + "/")
         await watched.page.wait_for_selector(ready)
         yield watched
         assert watched.complaints == []
         assert [url for url in watched.requested if not url.startswith((base, "data:"))] == []
+    except PlaywrightError as error:
+        error.add_note(f"complained: {watched.complaints}; asked: {watched.requested[-3:]}")
+        error.add_note(f"shown: {await watched.page.inner_text('body')}")
+        raise
     finally:
         await opened.close()
