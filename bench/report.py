@@ -11,9 +11,8 @@ from typing import Final
 
 from bench.figures import Series, table, verdict
 from bench.results import Results
-from bench.settings import MANY, REFRESH_SECONDS
+from bench.settings import MANY, REFRESH_SECONDS, SIDECAR
 
-SIDECAR: Final = "mc-sidecar"
 FLOOR: Final = "bare aiohttp, uvloop"
 NGINX: Final = "nginx proxy_cache"
 LIMIT_MIB: Final = 128

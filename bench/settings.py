@@ -9,6 +9,8 @@ REFRESH_SECONDS: Final = 5.0
 """How often all 10,000 tokens are refreshed while latency is measured: sixty times as often as shipped."""
 UNLIMITED_RPM: Final = 100_000
 MANY: Final = 10_000
+SIDECAR: Final = "mc-sidecar"
+"""Its name among the contestants."""
 
 
 def write_settings(

@@ -13,12 +13,11 @@ from bench.contestants import JUP, Contestant
 from bench.measure import track
 from bench.memory import BATCH
 from bench.processes import OTHER_CORE, Process, fetch, python
-from bench.settings import SHIPPED, write_settings
+from bench.settings import SHIPPED, SIDECAR, write_settings
 from sidecar.demo import Market
 
 UNIVERSE: Final = 11_500
 """Tokens of the simulated market; some have no price."""
-SIDECAR: Final = "mc-sidecar"
 ONE: Final = [f"/mc/{JUP}"]
 PYTHON: Final = {
     "bare aiohttp, uvloop": "bare-uvloop",

@@ -17,8 +17,8 @@ from bench.measure import closed_loop, fill, import_seconds, open_loop, start_se
 from bench.memory import BATCH, Memory, memory
 from bench.processes import SERVER_CORE, Process, fetch, python, version_of, wait_for
 from bench.results import Plan, Results
-from bench.settings import CACHED, MANY, SHIPPED, TRACKED
-from bench.stage import ONE, SIDECAR, Stage
+from bench.settings import CACHED, MANY, SHIPPED, SIDECAR, TRACKED
+from bench.stage import ONE, Stage
 
 START_LATENCY_MS: Final = 50
 PEAK: Final = f"mc-sidecar, {MANY} tracked, at most"

@@ -97,7 +97,7 @@ class HotCounters(Collector):
                 pass
 
     async def fold_in_turns(self) -> None:
-        """Do so while requests are answered in between: about once a second, and before a scrape."""
+        """Do so while requests are answered in between: twice a second, and before a scrape."""
         for fold in self._folds:
             async for _ in yielding(fold(), 1):
                 pass
@@ -161,7 +161,7 @@ class HotCounters(Collector):
 
 
 class Tally(Collector):
-    """A gauge by label whose values are counted together at each scrape, so that all take one pass.
+    """A gauge by label: at each scrape all its values are counted in one pass.
 
     `labels_seen` may yield labels while others have their turn.
     """

@@ -53,7 +53,7 @@ def take_chain(
 def update_supplies(
     state: TokenState, quotes: Sequence[Quote], now: Instant, jump_factor: Decimal
 ) -> tuple[TokenState, list[str]]:
-    """Take over supplies from quotes, the first source's last; also name the sources whose figure is refused."""
+    """Take over supplies from quotes, the first source's last; also name the sources of refused figures."""
     refused: dict[str, None] = {}
     for quote in reversed(quotes):
         state, total_refused = _take_total(state, quote, now, jump_factor)

@@ -73,7 +73,7 @@ class Answers:
         return self.valuation(mint).kind in {"unpriced", "suspect"}
 
     def select_for_circulating(self, source: MarketSource, mints: Iterable[Mint]) -> list[Mint]:
-        """Return the mints whose circulating supply is unknown or old, noting that they are asked for."""
+        """Return the mints with an unknown or old circulating supply, noting that they are asked for."""
         unasked = (mint for mint in mints if not self.was_asked(source, mint))
         lacking = [mint for mint in unasked if lacks_circulating(self._context, mint)]
         for mint in lacking:
@@ -143,7 +143,7 @@ class Answers:
         return result
 
     def _omitted(self, mint: Mint) -> list[str]:
-        """Return the sources that left a mint out; one whose quote was refused lately, and stands, did not."""
+        """Return the sources that left a mint out; one with a lately refused quote, which stands, did not."""
         none = (source for source, quote in self.by_source[mint].items() if quote is None)
         return [source for source in none if self._context.backoff.shortfall(source, mint) != "refused"]
 

@@ -172,7 +172,7 @@ class Batch:
             await self._wait(self._send(source, lonely), math.inf, since)
 
     async def _open_mints(self) -> list[Mint]:
-        """Return the mints that another source could still help; of top-ups only those whose price jumped."""
+        """Return the mints that another source could still help; of top-ups only those with a jumping price."""
         answers = self._answers
         core = [mint async for mint in yielding(self._core) if self._is_open(mint)]
         return core + [mint async for mint in yielding(self._top_up) if answers.valuation(mint).jump]

@@ -6,7 +6,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from sidecar.models import Mint
 from sidecar.refresh.demand import Demand, slice_of
 
-Place = tuple[int, Mint]
+Counted = tuple[int, Mint]
 """How often a mint was requested within the window, and the mint; plain: no garbage collection looks at it."""
 
 
@@ -21,7 +21,7 @@ class LeastRequested:
         self._demands = demands
         self._max_tokens = max_tokens
         self._window_seconds = window_seconds
-        self._heap: list[Place] = []
+        self._heap: list[Counted] = []
         self._slice = -1
 
     def add(self, mint: Mint, requests: int) -> None:
@@ -32,7 +32,7 @@ class LeastRequested:
         """Count anew at the next look: `demands` has changed otherwise than by `add` and by what left."""
         self._slice = -1
 
-    def look(self, now: float) -> Place | None:
+    def look(self, now: float) -> Counted | None:
         """Return the fewest requests and their mint, None without any."""
         now_slice = slice_of(now, self._window_seconds)
         if self._slice != now_slice or len(self._heap) > 2 * self._max_tokens:

@@ -105,7 +105,7 @@ class ResultPublisher:
             self._publish(mint, result)
 
     def _doubt(self, mint: Mint) -> None:
-        """Serve a value whose own source has no price any more at most at medium, and look again soon."""
+        """Serve a value that its own source has no price for any more at most at medium, and look again soon."""
         entry = self._context.cache.get(mint)
         if entry is None or entry.cap.source not in self._answers.by_source[mint]:
             return

@@ -128,9 +128,12 @@ class TrackedSet:
             self._trending.popitem()
             return True
         least = self._least.look(now)
-        if least is None or least[0] >= candidate.total(now):
+        if least is None:
             return False
-        del self._requested[least[1]]
+        requests, mint = least
+        if requests >= candidate.total(now):
+            return False
+        del self._requested[mint]
         return True
 
     def _enforce_cap(self) -> None:
