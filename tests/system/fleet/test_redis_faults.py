@@ -142,8 +142,7 @@ async def slow_and_too_slow() -> None:
         await rig.formed(1)
         slowness.seconds = 0.1
         (slow,) = await rig.join(settings=shared(rig.settings, slowness.url))
-        assert role(slow) == "follower"
-        assert is_warm(slow)
+        await until(lambda: role(slow) == "follower" and is_warm(slow))
         slowness.seconds = 1.5
         assert await until(lambda: role(slow) == "alone") <= ALONE_SECONDS + SLOW_MACHINE_SECONDS
         assert all_serve(rig)

@@ -215,6 +215,21 @@ async def test_nothing_sticks_out_of_a_narrow_screen(site: Site, browser: Browse
     assert shown == ["token", "cap", "age", "confidence"]
 
 
+async def test_a_click_counts_when_the_rows_change_before_its_end(site: Site, browser: Browser) -> None:
+    async with looking_at(site, browser) as seen:
+        await seen.page.hover(f"{mint_row(JUP)} .open")
+        await seen.page.mouse.down()
+        await seen.page.evaluate(
+            """(last) => {
+            const joined = {...state.tokens.get(last), mint: "joined"};
+            take({now: Date.now() / 1000, tokens: {[last]: null, joined}}, false);
+        }""",
+            await seen.page.locator("tr.row").last.get_attribute("data-mint"),
+        )
+        await seen.page.mouse.up()
+        await seen.page.wait_for_selector("#dialog[open]", timeout=10_000)
+
+
 async def test_ten_thousand_tokens_stay_usable(site: Site, browser: Browser) -> None:
     async with looking_at(site, browser) as seen:
         took = await seen.page.evaluate("""() => {
