@@ -3,9 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.fleet import membership, redis_calls
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.store import Store
+from tests.system.fleet import members
 from tests.system.fleet.redis_server import RedisServer, redis_server
+
+PATIENT_SECONDS = 30.0
+UNHURRIED_BEAT_SECONDS = 0.2
 
 
 @pytest.fixture
@@ -20,3 +25,12 @@ async def store(redis: RedisServer) -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no member be alone because several members share one busy core: for tests of what is not a fault."""
+    monkeypatch.setattr(redis_calls, "ANSWER_SECONDS", PATIENT_SECONDS)
+    monkeypatch.setattr(membership, "SERVING_SECONDS", PATIENT_SECONDS)
+    monkeypatch.setattr(members, "LEASE_SECONDS", PATIENT_SECONDS)
+    monkeypatch.setattr(membership, "BEAT_SECONDS", UNHURRIED_BEAT_SECONDS)

@@ -15,7 +15,19 @@ from sidecar.fleet.redis_calls import NEWS_SECONDS
 from sidecar.refresh import batch
 from sidecar.service.service import PreCacheService
 from tests.service.tokens import PRICED, plain_tokens
-from tests.system.fleet.members import QUIET, cap, fleet, is_warm, metric, role, shared, until
+from tests.system.fleet.members import (
+    QUIET,
+    SLOW_MACHINE_SECONDS,
+    cap,
+    fleet,
+    is_warm,
+    metric,
+    role,
+    shared,
+    until,
+)
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 async def test_a_fleet_asks_the_upstreams_as_often_as_one_member_alone() -> None:
@@ -180,7 +192,7 @@ async def test_a_follower_whose_leader_does_not_answer_asks_for_itself() -> None
         began = time.monotonic()
         found = await follower.get(plain_tokens(rig.market, 1)[0])
         assert found.price_usd > 0
-        assert 0.5 <= time.monotonic() - began < 1.5
+        assert 0.5 <= time.monotonic() - began < 1.5 + SLOW_MACHINE_SECONDS
         assert metric(follower, "fleet_fallbacks_total") == 1.0
 
 

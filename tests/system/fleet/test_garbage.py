@@ -1,5 +1,6 @@
 """What another program writes into the fleet's keys is removed, and the fleet goes on."""
 
+import pytest
 from msgspec.structs import replace
 
 from sidecar.demo.tokens import SOURCES
@@ -8,6 +9,8 @@ from sidecar.fleet.keys import Keys
 from sidecar.service.service import PreCacheService
 from tests.service.tokens import PRICED, plain_tokens
 from tests.system.fleet.members import QUIET, FleetRig, cap, fleet, metric, role, until
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 KEYS = Keys("mc-sidecar")
 NOT_A_NUMBER = {KEYS.sequence: ("garbage", "9" * 400), KEYS.fence: ("garbage", "9" * 400)}

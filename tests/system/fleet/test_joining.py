@@ -2,12 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from sidecar.demo.tokens import address_of
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.receiving import RECORDS_A_TURN
 from sidecar.service.service import PreCacheService
 from tests.service.tokens import JUP
 from tests.system.fleet.members import fleet, metric
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 RECORDS = 500
 

@@ -2,12 +2,16 @@
 
 import time
 
+import pytest
+
 from sidecar.demo.tokens import address_of
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.records import Unpriced, encode
 from sidecar.models import Mint
 from sidecar.runtime.clock import Instant
 from tests.system.fleet.members import QUIET, fleet, until
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 AGE = QUIET.cache.negative_seconds + 1
 
