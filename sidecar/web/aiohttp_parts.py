@@ -27,6 +27,7 @@ USED: Final = {
         *("max_line_size", "max_field_size", "read_bufsize", "auto_decompress"),
     ),
     "Server": ("request_factory",),
+    "BaseRequest": ("_read_bytes",),
     "RawRequestMessage": ("method", "path", "version", "headers", "upgrade", "_replace"),
     "StreamReader": ("is_eof",),
     "HttpProcessingError": ("message",),
@@ -97,8 +98,14 @@ class HttpProtocol(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Write an answer, and wait for a client that does not read; aiohttp goes on to the next request."""
+        """Write an answer, and wait for a client that does not read; aiohttp goes on to the next request.
+
+        It keeps both objects until then: their bodies go now, so that an idle connection holds none.
+        """
         resp, is_gone = await super().finish_response(request, resp, start_time)
+        request._read_bytes = None  # noqa: SLF001 - listed above
+        if isinstance(resp, web.Response):
+            resp.body = None
         if self._paused and not is_gone:
             try:
                 await self._drain_helper()

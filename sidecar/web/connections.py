@@ -3,6 +3,7 @@
 Bounded by construction: `Limits.connections` connections, and MOST_REFUSALS more that are refused. Each holds at
 most a head of LARGEST_HEAD_BYTES that is still coming; the bodies that the middleware lets in, 128 KB; 32 small
 requests in a row (aiohttp's MAX_MSG_QUEUE_SIZE), of which one is handled; and that one's answer.
+An idle one holds no answer.
 """
 
 import asyncio

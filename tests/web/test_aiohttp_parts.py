@@ -15,6 +15,7 @@ from sidecar.web.aiohttp_parts import USED, HttpProtocol
 WEB: Final = Path(__file__).parents[2] / "sidecar" / "web"
 CLASSES: Final[dict[str, Any]] = {
     "RequestHandler": web.RequestHandler,
+    "BaseRequest": web.BaseRequest,
     "RawRequestMessage": RawRequestMessage,
     "StreamReader": StreamReader,
     "HttpProcessingError": HttpProcessingError,

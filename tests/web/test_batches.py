@@ -1,10 +1,12 @@
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from sidecar.demo import Fault
 from sidecar.models import Mint
@@ -207,3 +209,13 @@ async def test_others_have_their_turn_while_a_large_answer_is_made(monkeypatch: 
 
     assert answer.body.count(b'"mint":') == 1000
     assert list(counts.values()) == [100] * 10
+
+
+async def test_an_idle_connection_keeps_neither_its_last_answer_nor_what_it_asked_for(site: Site) -> None:
+    answer = await site.post([SOL, "no mint"])
+    kept = [one.body for one in gc.get_objects() if isinstance(one, web.Response)]
+    kept += [one._read_bytes for one in gc.get_objects() if isinstance(one, web.BaseRequest)]
+
+    assert b"no mint" in answer.body
+    assert len(kept) > 1
+    assert not [one for one in kept if isinstance(one, bytes) and b"no mint" in one]
