@@ -113,7 +113,18 @@ def _is_exported_names(node: ast.Assign | ast.AnnAssign) -> bool:
 
 def _is_mutable(node: ast.Assign | ast.AnnAssign) -> bool:
     """Return whether it is a container that is not declared Final."""
-    makers = {"dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "TTLCache", "LRUCache"}
+    makers = {
+        "dict",
+        "list",
+        "set",
+        "defaultdict",
+        "deque",
+        "Counter",
+        "OrderedDict",
+        "TTLCache",
+        "LRUCache",
+        "BoundedDict",
+    }
     called = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).split(".")[-1] in makers
     built = isinstance(node.value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
     final = isinstance(node, ast.AnnAssign) and "Final" in ast.unparse(node.annotation)

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 from cachetools import TTLCache
 
-from sidecar.cache.pinned import Evicted, PinnedCache
+from sidecar.cache.expiring import Evicted, ExpiringCache
+from sidecar.cache.pinned import Pinned
 from sidecar.models import MarketCap, Mint
 from sidecar.pricing.explain import QuoteExplanation
 from sidecar.pricing.volatility import HOUR_SECONDS
@@ -98,9 +99,8 @@ class MarketCapCache:
         self.max_stale_seconds = max_stale_seconds
         self._clock = clock
         self._evicted = evicted
-        self._entries = PinnedCache[Entry](
-            max_others=max_entries - max_pinned, ttl_seconds=max_stale_seconds, clock=clock, evicted=evicted
-        )
+        self._others = ExpiringCache[Entry](max_entries - max_pinned, max_stale_seconds, clock, evicted)
+        self._entries = Pinned[Entry](self._others)
         self._negative_seconds = negative_seconds
         self._unpriced: TTLCache[Mint, _Unpriced] = TTLCache(
             max_entries, max(max_stale_seconds, negative_seconds), timer=clock.monotonic
@@ -200,7 +200,7 @@ class MarketCapCache:
 
     def peek(self, mint: Mint) -> Entry | None:
         """Return the entry of a mint, however old, without a trace."""
-        return self._entries.peek(mint)
+        return self._entries.pinned.get(mint) or self._others.peek(mint)
 
     def entries(self) -> Iterator[Entry]:
         """All entries that may still be served."""

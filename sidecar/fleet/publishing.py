@@ -100,7 +100,7 @@ class Publishing:
 
     def _message(self, mint: Mint) -> Value | Unpriced | None:
         """Return what there is to say of a mint, if anything."""
-        cache, state = self._engine.cache, self._engine.token_states.peek(mint)
+        cache, state = self._engine.cache, self._engine.token_states.get(mint)
         if (entry := cache.peek(mint)) is not None:
             quotes = entry.explanation[:MOST_QUOTES]
             return Value(mint=mint, received=entry.received, cap=entry.cap, state=state, explanation=quotes)

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
-from cachetools import LRUCache
 
 from sidecar.models import Mint
+from sidecar.runtime.bounded import BoundedDict
 from sidecar.runtime.clock import Clock
 
 LONGEST_BACKOFF_SECONDS: Final = 3600.0
@@ -32,10 +32,9 @@ class OmissionBackoff:
     def __init__(self, sources: Iterable[str], *, first_seconds: float, max_entries: int, clock: Clock) -> None:
         names = list(sources)
         self._first_seconds = first_seconds
-        self._max_entries = max_entries
         self._clock = clock
-        self._entries: dict[str, LRUCache[Mint, _Entry]] = {name: LRUCache(max_entries) for name in names}
-        self._priced: dict[str, dict[Mint, float]] = {name: {} for name in names}
+        self._entries = {name: BoundedDict[Mint, _Entry](max_entries) for name in names}
+        self._priced = {name: BoundedDict[Mint, float](max_entries) for name in names}
 
     def note(self, source: str, mint: Mint, shortfall: Shortfall | None) -> None:
         """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it."""
@@ -44,7 +43,7 @@ class OmissionBackoff:
         if shortfall is None:
             entries.pop(mint, None)
             return
-        known: _Entry | None = entries.get(mint)
+        known = entries.get(mint)
         now = self._clock.monotonic()
         if known is None or now >= known.until:
             times = 0 if known is None else known.times + 1
@@ -54,8 +53,12 @@ class OmissionBackoff:
 
     def shortfall(self, source: str, mint: Mint) -> Shortfall | None:
         """Return what the source last fell short by while it is not to be asked for the mint alone."""
-        known: _Entry | None = self._entries[source].get(mint)
-        return known.shortfall if known is not None and self._clock.monotonic() < known.until else None
+        entries = self._entries[source]
+        known = entries.get(mint)
+        if known is None or self._clock.monotonic() >= known.until:
+            return None
+        entries[mint] = known  # what is asked about is pushed out last
+        return known.shortfall
 
     def priced(self, source: str, mints: Iterable[Mint]) -> list[Mint]:
         """Return the mints that the source gave a price for when it was last asked for them, within the hour."""
@@ -64,9 +67,7 @@ class OmissionBackoff:
         return [mint for mint in mints if priced.get(mint, since) > since]
 
     def _note_priced(self, source: str, mint: Mint, *, priced: bool) -> None:
-        known = self._priced[source]
-        known.pop(mint, None)
         if priced:
-            known[mint] = self._clock.monotonic()
-            if len(known) > self._max_entries:
-                del known[next(iter(known))]
+            self._priced[source][mint] = self._clock.monotonic()
+        else:
+            self._priced[source].pop(mint, None)

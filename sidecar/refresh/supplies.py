@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
-from sidecar.cache.pinned import PinnedCache
+from sidecar.cache.pinned import Pinned
 from sidecar.errors import UpstreamError
 from sidecar.models import WRAPPED_SOL, ChainSupply, Mint, Priority
 from sidecar.pricing.supply_updates import CONFIRMED_AFTER_SECONDS, take_chain
@@ -17,7 +17,7 @@ from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.sources.solana_rpc import SolanaRpc
 from sidecar.upstreams.upstream import Upstream
 
-TokenStates = PinnedCache[TokenState]
+TokenStates = Pinned[TokenState]
 
 FORBIDDEN_SECONDS: Final = 600.0
 """After a 403 the node is asked again at most this often."""

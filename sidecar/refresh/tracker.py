@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args
 
-from cachetools import Cache, LRUCache
-
 from sidecar.metrics.labels import Tier
 from sidecar.models import Mint
 from sidecar.refresh.demand import Demand, Place, Wanted
 from sidecar.refresh.tracked_set import TrackedSet
+from sidecar.runtime.bounded import BoundedDict
 from sidecar.runtime.clock import Clock
 
 CANDIDATES_PER_PLACE: Final = 20
@@ -18,7 +17,7 @@ FEWEST_CANDIDATES: Final = 1000
 class Tracker(TrackedSet):
     """Counts requests: a mint joins the tracked ones after `min_requests` within the window.
 
-    Mints that are not tracked yet, the candidates, are counted in a bounded LRU of recent requests.
+    Mints that are not tracked yet, the candidates, are counted too: those that were asked for last, up to a limit.
     """
 
     def __init__(
@@ -39,13 +38,13 @@ class Tracker(TrackedSet):
             clock=clock,
         )
         candidates = max(FEWEST_CANDIDATES, CANDIDATES_PER_PLACE * max_tokens)
-        self._candidates: LRUCache[Mint, Demand] = LRUCache(candidates)
+        self._candidates = BoundedDict[Mint, Demand](candidates)
         self.set_popular(popular)
 
     @property
     def max_wanted(self) -> int:
         """How many mints are counted at most."""
-        return self._max_tokens + int(self._candidates.maxsize)
+        return self._max_tokens + self._candidates.max_items
 
     def is_unmoved_by_requests(self, mint: Mint) -> bool:
         """Return whether one more request cannot change why a mint is tracked."""
@@ -117,18 +116,12 @@ class Tracker(TrackedSet):
         return demand
 
     def _demand(self, mint: Mint) -> Demand | None:
-        """Return a mint's demand wherever it stands; that is no use of a candidate's place."""
-        tracked = self._tracked_demand(mint)
-        if tracked is not None or mint not in self._candidates:
-            return tracked
-        candidate: Demand = Cache.__getitem__(self._candidates, mint)
-        return candidate
+        """Return a mint's demand wherever it stands."""
+        return self._tracked_demand(mint) or self._candidates.get(mint)
 
     def _request_candidate(self, mint: Mint, now: float, times: int) -> bool:
         """Count requests for an untracked mint; the `min_requests`-th within the window makes it join."""
-        candidate: Demand | None = self._candidates.get(mint)
-        if candidate is None:
-            candidate = self._candidates[mint] = self._new_demand()
+        candidate = self._candidates[mint] = self._candidates.get(mint) or self._new_demand()
         candidate.add(now, times)
         if not candidate.is_wanted(now) or not self._join(mint, candidate, now):
             return False

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from sidecar.cache.cache import Entry, MarketCapCache
-from sidecar.cache.pinned import PinnedCache
+from sidecar.cache.pinned import Pinned
 from sidecar.cache.publisher import Publisher
 from sidecar.models import Mint
 from sidecar.pricing.supply import is_remembered
@@ -28,7 +28,7 @@ class Memory(NamedTuple):
     """The parts of the service that a snapshot is of."""
 
     cache: MarketCapCache
-    token_states: PinnedCache[TokenState]
+    token_states: Pinned[TokenState]
     tracker: Tracker
     publisher: Publisher
     symbols: Mapping[Mint, str]
@@ -47,11 +47,12 @@ def lines(memory: Memory) -> Iterator[bytes]:
         yield encode(SavedDemand(mint=mint, place=place, requests=requests, symbol=symbol))
     for mint in cache.mints():
         if (entry := cache.peek(mint)) is not None:
-            state = token_states.peek(mint)
+            state = token_states.get(mint)
             yield encode(SavedToken(mint=mint, received=entry.received, cap=entry.cap, state=state))
     for mint in token_states:
-        if cache.peek(mint) is None:
-            yield encode(SavedToken(mint=mint, state=token_states.peek(mint)))
+        state = token_states.get(mint)
+        if cache.peek(mint) is None and state is not None and _says_something(state, now(memory.clock)):
+            yield encode(SavedToken(mint=mint, state=state))
 
 
 async def content(memory: Memory, max_bytes: int) -> list[bytes]:

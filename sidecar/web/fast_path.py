@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
 from sidecar.models import Mint
+from sidecar.runtime.bounded import BoundedDict
 from sidecar.service.service import PreCacheService
 from sidecar.web.bodies import tracked_batch_body, tracked_body
 from sidecar.web.limits import MOST_MINTS_IN_QUERY
@@ -48,7 +49,7 @@ class FastPath:
         self._clock = service.clock
         self._stats = service.metrics.hot.route(_TEMPLATE)
         self._batch_stats = service.metrics.hot.route(_BATCH_TEMPLATE)
-        self._heads: dict[bytes, None] = {}
+        self._heads = BoundedDict[bytes, None](_MOST_HEADS)
         self._answered = 0
         self._seconds = 0.0
         self._date = b""
@@ -98,8 +99,6 @@ class FastPath:
         is_good = response.status == _OK and request.keep_alive and len(head) <= _LARGEST_HEAD_BYTES
         if is_plain and is_good and not {hdrs.EXPECT, hdrs.UPGRADE} & request.headers.keys():
             self._heads[head] = None
-            if len(self._heads) > _MOST_HEADS:
-                del self._heads[next(iter(self._heads))]
 
     def _read_date(self, now: float) -> None:
         time = self._clock.time()

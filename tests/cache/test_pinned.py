@@ -1,6 +1,7 @@
-"""The bounded cache with pinned mints."""
+"""The bounded mapping with pinned mints."""
 
-from sidecar.cache.pinned import PinnedCache
+from sidecar.cache.expiring import ExpiringCache
+from sidecar.cache.pinned import Pinned
 from tests.clock import FakeClock
 from tests.pricing.build import make_mint
 
@@ -15,7 +16,7 @@ class RunningClock(FakeClock):
 
 def test_nothing_breaks_when_time_runs_out_in_the_middle_of_a_look_up() -> None:
     clock = RunningClock()
-    cache = PinnedCache[str](max_others=5, ttl_seconds=1, clock=clock, evicted=lambda _: None)
+    cache = Pinned[str](ExpiringCache(5, 1.0, clock, evicted=lambda _: None))
     for number in range(400):
         mint = make_mint(number % 7)
         cache.put(mint, "value")

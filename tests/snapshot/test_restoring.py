@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,17 @@ async def test_facts_are_kept_for_a_day_and_no_longer(path: Path) -> None:
         assert kept.engine.token_states.get(A) is not None
     async with next_life(settings, after=86_401.0) as gone:
         assert gone.engine.token_states.get(A) is None
+
+
+async def test_facts_that_are_older_than_a_day_are_not_saved(path: Path) -> None:
+    settings = settings_for(path)
+    async with life(settings) as one:
+        one.engine.token_states.put(A, known_facts(now(one.clock)))
+        one.clock.advance(86_401.0)
+        one.engine.token_states.put(B, known_facts(now(one.clock)))
+        await one.snapshots.save()
+    saved = await asyncio.to_thread(path.read_bytes)
+    assert (A.encode() in saved, B.encode() in saved) == (False, True)
 
 
 async def test_request_counts_and_places_come_back_by_their_age(path: Path) -> None:

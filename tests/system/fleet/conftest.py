@@ -6,6 +6,7 @@ import pytest
 from sidecar.fleet import membership, redis_calls
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.store import Store
+from sidecar.refresh import batch
 from tests.system.fleet import members
 from tests.system.fleet.redis_server import RedisServer, redis_server
 
@@ -29,7 +30,8 @@ async def store(redis: RedisServer) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no member be alone because several members share one busy core: for tests of what is not a fault."""
+    """Let nothing be too slow because several members share one busy core: for tests of what is not a fault."""
+    monkeypatch.setattr(batch, "FALLBACK_AFTER_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(redis_calls, "ANSWER_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(membership, "SERVING_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(members, "LEASE_SECONDS", PATIENT_SECONDS)

@@ -12,7 +12,6 @@ from sidecar.errors import NotPricedError
 from sidecar.fleet import misses
 from sidecar.fleet.keys import Keys
 from sidecar.fleet.redis_calls import NEWS_SECONDS
-from sidecar.refresh import batch
 from sidecar.service.service import PreCacheService
 from tests.service.tokens import PRICED, plain_tokens
 from tests.system.fleet.members import (
@@ -57,7 +56,7 @@ async def test_a_sidecar_that_joins_is_warm_before_it_serves_and_asks_no_upstrea
         assert explained is not None
         assert {quote.source for quote in explained.explanation} >= {"jupiter", "dexscreener"}
         states = newcomer.engine.token_states
-        assert all((state := states.peek(mint)) and state.chain and state.circulating for mint in PRICED[3:5])
+        assert all((state := states.get(mint)) and state.chain and state.circulating for mint in PRICED[3:5])
 
 
 async def test_a_change_reaches_every_member() -> None:
@@ -90,8 +89,7 @@ async def test_a_miss_of_a_follower_is_asked_by_the_leader_and_is_then_in_every_
 
 
 async def test_two_hundred_misses_at_once_on_ten_followers_are_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "FALLBACK_AFTER_SECONDS", 9.0)  # eleven members share a core: nothing is too slow
-    monkeypatch.setattr(misses, "ANSWER_SECONDS", 9.0)
+    monkeypatch.setattr(misses, "ANSWER_SECONDS", 9.0)  # eleven members share a core
     async with fleet() as rig:
         await rig.formed(11)
         mints = plain_tokens(rig.market, 20)
