@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
@@ -93,6 +92,8 @@ class Reading:
 
 
 def _unknown(where: str, key: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
     nearest = get_close_matches(key, known, 1)
     perhaps = f", perhaps {nearest[0]}" if nearest else ""
     return f"{where}: unknown key{perhaps}; allowed here: {', '.join(known)}"

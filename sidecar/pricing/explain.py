@@ -84,11 +84,12 @@ def _quote_row(
     entry: GradedQuote, chosen: GradedQuote | None, reasons: Mapping[str, RefusalReason], policy: Policy
 ) -> QuoteExplanation:
     quote, liquidity = entry.quote, as_float(entry.quote.liquidity_usd)
+    claimed = quote.claimed_liquidity_usd
     return QuoteExplanation(
         source=quote.source,
         price_usd=as_float(quote.price_usd),
         liquidity_usd=liquidity,
-        claimed_liquidity_usd=as_float(quote.claimed_liquidity_usd) or liquidity,
+        claimed_liquidity_usd=liquidity if claimed == quote.liquidity_usd else as_float(claimed) or liquidity,
         received_monotonic=quote.received.monotonic,
         taken=entry is chosen,
         reason=None if entry is chosen else reasons.get(quote.source) or _why(entry, chosen, policy),

@@ -7,7 +7,6 @@ tells how far a price may have moved since it was received.
 
 import math
 from decimal import Decimal
-from statistics import median
 from typing import Annotated, Final
 
 import msgspec
@@ -90,7 +89,7 @@ def _learn(motion: PriceMotion, seconds: float, rate: float) -> PriceMotion:
     first = (*motion.first, (seconds, rate))
     if len(first) < FEWEST_CHANGES:
         return msgspec.structs.replace(motion, first=first)
-    most = OUTLIER_FACTOR * max(USUAL_VARIANCE, median(rate for _, rate in first))
+    most = OUTLIER_FACTOR * max(USUAL_VARIANCE, sorted(rate for _, rate in first)[FEWEST_CHANGES // 2])
     mean = weight = 0.0
     for each_seconds, each_rate in first:
         mean, weight = _blend(mean, weight, each_seconds, min(each_rate, most))
