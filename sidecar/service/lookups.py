@@ -12,7 +12,7 @@ from sidecar.errors import (
     UpstreamUnavailableError,
 )
 from sidecar.metrics.labels import LookupResult
-from sidecar.models import Mint, parse_mint
+from sidecar.models import Mint, is_mint
 from sidecar.runtime.aio import wait_within, yielding
 from sidecar.service.memory_lookups import LookupHit, MemoryLookups
 
@@ -44,7 +44,7 @@ class Lookups(MemoryLookups):
         """Get a token that is not in memory from the upstreams. Raises as `get` does."""
         found, errors = await self._fetch_many([mint])
         if mint in errors:
-            raise errors[mint]
+            raise errors.pop(mint)  # popped: this frame, which the error will hold, does not hold the error
         return found[mint]
 
     async def find_many(self, mints: Iterable[str]) -> tuple[dict[str, LookupHit], dict[str, McSidecarError]]:
@@ -65,12 +65,10 @@ class Lookups(MemoryLookups):
         errors: dict[str, McSidecarError] = {}
         unknown: list[Mint] = []
         async for text in yielding(mints, MINTS_A_TURN):
-            try:
-                mint = self._unpriced_checked(text)
-            except (InvalidMintError, NotPricedError) as error:
-                errors[text] = error
+            if (known := self._known_failure(text)) is not None:
+                errors[text] = known
             else:
-                unknown.append(mint)
+                unknown.append(Mint(text))
         started = self._clock.monotonic()
         asked = await self._ask(unknown)
         waited = self._clock.monotonic() - started
@@ -99,12 +97,12 @@ class Lookups(MemoryLookups):
         """Count a look-up without an answer; it is no demand, or invented mints would push out real ones."""
         self._hot.count(_result_of(failure))
 
-    def _unpriced_checked(self, text: str) -> Mint:
-        mint = parse_mint(text)
-        reason = self._cache.unpriced_reason(mint)
-        if reason is not None:
-            raise NotPricedError(reason)
-        return mint
+    def _known_failure(self, text: str) -> McSidecarError | None:
+        """Return why there is nothing to ask the upstreams for; not raised, an error holds no frames."""
+        if not is_mint(text):
+            return InvalidMintError(text)
+        reason = self._cache.unpriced_reason(Mint(text))
+        return None if reason is None else NotPricedError(reason)
 
     def _found_after_waiting(self, mint: Mint) -> LookupHit | None:
         if (entry := self._cache.get(mint)) is None:

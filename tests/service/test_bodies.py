@@ -1,4 +1,4 @@
-"""No answer's body outlives the call that it came with, and no garbage collection is needed for that."""
+"""No answer's body and no error outlives the call that it came with; no garbage collection is needed for that."""
 
 import gc
 import sys
@@ -9,9 +9,11 @@ import pytest
 
 from sidecar.config.settings import Settings, TrendingSettings
 from sidecar.demo import Fault
+from sidecar.errors import McSidecarError
+from sidecar.service.service import PreCacheService
 from sidecar.upstreams.exchange import Exchange
 from tests.running import running
-from tests.service.tokens import PRICED, plain_tokens
+from tests.service.tokens import PRICED, nobodys, plain_tokens
 
 QUIET: Final = Settings(trending=TrendingSettings(sources=()))
 JSON: Final = {"Content-Type": "application/json"}
@@ -74,3 +76,32 @@ async def test_no_body_is_kept_by_the_error_that_came_of_it(
         assert Body.made > 8
         assert Body.alive == 0
         assert all(rig.cap(mint) is not None for mint in PRICED)
+
+
+@pytest.mark.usefixtures("collector_off")
+async def test_no_error_of_a_look_up_is_part_of_a_cycle() -> None:
+    async with running(QUIET) as rig:
+        await rig.warm()
+        (unknown,) = nobodys(1)
+        await rig.outcome(unknown)
+        gc.collect()
+        before = errors_alive()
+        assert [await code_of(rig.service, mint) for mint in (unknown, "no mint")] == [
+            "not_priced",
+            "invalid_mint",
+        ]
+        codes = {error.code for error in (await rig.service.get_many([unknown, "no mint"])).errors.values()}
+        assert codes == {"not_priced", "invalid_mint"}
+        assert errors_alive() == before
+
+
+async def code_of(service: PreCacheService, mint: str) -> str:
+    try:
+        await service.get(mint)
+    except McSidecarError as error:
+        return error.code
+    raise AssertionError(mint)
+
+
+def errors_alive() -> int:
+    return sum(isinstance(one, McSidecarError) for one in gc.get_objects())

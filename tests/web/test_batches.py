@@ -173,7 +173,7 @@ def calls_per_turn(
 async def test_others_have_their_turn_while_a_flood_of_misses_is_refused_for_one_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    each = [(Lookups, "find"), (lookups, "parse_mint"), (Lookups, "_count_failure"), (bodies, "_failure")]
+    each = [(Lookups, "find"), (lookups, "is_mint"), (Lookups, "_count_failure"), (bodies, "_failure")]
     async with serving() as site:
         monkeypatch.setattr(Misses, "_capacity", lambda _: 0)
         with calls_per_turn(monkeypatch, *each, (Misses, "_refusal")) as counts:
