@@ -79,26 +79,30 @@ class HotCounters(Collector):
     """What every look-up touches, as plain attributes; turned into metric families only when scraped."""
 
     def __init__(self) -> None:
-        self._folds: list[Fold] = []
+        self._folds: dict[str, Fold] = {}
         self._lookups: dict[LookupResult, int] = dict.fromkeys(get_args(LookupResult), 0)
         self.served_age = PlainHistogram(AGE_BUCKETS)
         self.served_uncertainty = PlainHistogram(UNCERTAINTY_BOUNDS)
         self.lookup_wait = PlainHistogram(WAIT_BUCKETS)
         self.routes: dict[str, RouteStats] = {}
 
-    def before_reading(self, fold: Fold) -> None:
-        """Have this called before anything is read: it counts here what was counted elsewhere meanwhile."""
-        self._folds.append(fold)
+    def before_reading(self, name: str, fold: Fold) -> None:
+        """Have this called before anything is read: it counts here what was counted elsewhere meanwhile.
+
+        It takes the place of the one with the same name, left by an earlier start of the service.
+        """
+        self.fold()
+        self._folds[name] = fold
 
     def fold(self) -> None:
         """Count what was counted elsewhere: before reading attributes."""
-        for fold in self._folds:
+        for fold in self._folds.values():
             for _ in fold():
                 pass
 
     async def fold_in_turns(self) -> None:
         """Do so while requests are answered in between: twice a second, and before a scrape."""
-        for fold in self._folds:
+        for fold in list(self._folds.values()):
             async for _ in yielding(fold(), 1):
                 pass
 
@@ -160,7 +164,7 @@ class HotCounters(Collector):
         yield seconds
 
 
-class Tally(Collector):
+class LabelCounts(Collector):
     """A gauge by label: at each scrape all its values are counted in one pass.
 
     `labels_seen` may yield labels while others have their turn.

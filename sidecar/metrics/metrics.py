@@ -8,7 +8,7 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 
-from sidecar.metrics.hot import HitRatio, HotCounters, Tally, Timestamp
+from sidecar.metrics.hot import HitRatio, HotCounters, LabelCounts, Timestamp
 from sidecar.metrics.labels import (
     OUTCOMES,
     REFRESH_BUCKETS,
@@ -94,11 +94,11 @@ class Metrics:
         for tier in get_args(Tier):
             self.tracked_tokens.labels(tier)
         text = "Tracked tokens with a market cap, by its confidence."
-        self.tokens_by_confidence = Tally(
+        self.tokens_by_confidence = LabelCounts(
             "mc_sidecar_tokens_by_confidence", text, "confidence", get_args(Confidence)
         )
         text = "Popular tokens that are kept from confidence high, by what keeps them; one may count for several."
-        self.popular_below_high = Tally(
+        self.popular_below_high = LabelCounts(
             "mc_sidecar_popular_tokens_below_high", text, "reason", get_args(ConfidenceReason)
         )
         for tally in (self.tokens_by_confidence, self.popular_below_high):

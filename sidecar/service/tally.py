@@ -40,7 +40,7 @@ class Tally:
         self._popular_max_age = int(min(settings.refresh.popular_seconds, settings.cache.fresh_seconds))
         self._tracked_max_age = int(min(settings.refresh.tracked_seconds, settings.cache.fresh_seconds))
         self._counting: deque[Entry] = deque()
-        hot.before_reading(self.fold)
+        hot.before_reading("look-ups", self.fold)
 
     def open(self, entry: Entry, now: float) -> bool:
         """Let an entry count on its own from now on; False when each of its look-ups must be looked at."""

@@ -54,7 +54,7 @@ class FastPath:
         self._seconds = 0.0
         self._date = b""
         self._date_until = 0.0
-        service.metrics.hot.before_reading(self._fold)
+        service.metrics.hot.before_reading("fast path", self._fold)
 
     def answer(self, data: bytes) -> bytes | None:
         """Return the answer to what a connection has received, None when it is not for the fast path."""

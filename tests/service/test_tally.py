@@ -75,3 +75,11 @@ async def test_confidences_counted_in_turns_are_used_once(rig: Rig) -> None:
 
     before = total()
     assert total() == before - 1
+
+
+async def test_a_start_after_a_stop_loses_no_look_up_and_keeps_nothing_of_the_engine_before(rig: Rig) -> None:
+    before, folds = counted(rig)[0], len(rig.service.metrics.hot._folds)
+    await rig.service.stop()
+    await rig.service.start()
+    assert counted(rig)[0] - before == COUNT * HITS
+    assert len(rig.service.metrics.hot._folds) == folds

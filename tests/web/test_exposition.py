@@ -88,7 +88,7 @@ async def test_others_have_their_turn_while_look_ups_are_folded_and_confidences_
             seen.append(turns.count)
             yield from ["high"] * LABELS_A_TURN
 
-    metrics.hot.before_reading(fold)
+    metrics.hot.before_reading("test", fold)
     metrics.tokens_by_confidence.labels_seen = labels
     async with Turns() as turns:
         await site.ops("/metrics")

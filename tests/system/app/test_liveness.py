@@ -100,7 +100,7 @@ async def test_many_short_turns_while_look_ups_are_folded_are_no_standstill() ->
                 rig.clock.advance(0.1)
                 yield
 
-        rig.service.metrics.hot.before_reading(fold)
+        rig.service.metrics.hot.before_reading("test", fold)
         await rig.run_for(1)
         assert list(rig.service.health.stuck_loops()) == ["popular"]
 
