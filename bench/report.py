@@ -152,7 +152,7 @@ def _batch(r: Results) -> str:
     rows = [[name, cost.show("{:.2f}"), r.batch_rate[name].show("{:.0f}")] for name, cost in r.batch_cpu.items()]
     return table(["", "CPU µs a market cap", "market caps a second"], rows) + (
         "\n\nmc-sidecar: `GET /mc?mints=…` with the tracked mints, but for the popular stSOL, which has no price;"
-        "\nwith others among them it goes through the HTTP parser. nginx: the same mints, one request each."
+        "\ntokens in memory that are not tracked are counted one by one. nginx: the same mints, one request each."
     )
 
 

@@ -100,8 +100,9 @@ class MemoryLookups:
 
     def _find_any(self, mint: Mint, now: float) -> LookupHit | None:
         entry = self._cache.get(mint)
-        if entry is None:
-            return None
+        return None if entry is None else self._found(entry, now)
+
+    def _found(self, entry: Entry, now: float) -> LookupHit:
         age = now - entry.received
         stale = age > self._fresh_seconds
         found = self._served(entry, age, "stale" if stale else "hit", cached=True)

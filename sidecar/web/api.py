@@ -10,8 +10,8 @@ from sidecar.errors import InvalidRequestError, NotPricedError, TooManyMintsErro
 from sidecar.models import Mint
 from sidecar.service.memory_lookups import LookupHit
 from sidecar.service.service import PreCacheService
+from sidecar.web.batch_body import look_up_batch
 from sidecar.web.batch_limit import BatchLimit
-from sidecar.web.bodies import look_up_batch, token_body
 from sidecar.web.explaining import explanation, unpriced_explanation
 from sidecar.web.limits import LARGEST_BODY_BYTES, MOST_MINTS_IN_QUERY
 from sidecar.web.middleware import check_size, declare_routes, error_middleware
@@ -22,6 +22,7 @@ from sidecar.web.request_body import read_json_body
 from sidecar.web.responses import SERVICE, json_bytes, json_value
 from sidecar.web.stream_route import LOOKUPS, STREAMS, get_stream
 from sidecar.web.streams import Streams
+from sidecar.web.token_body import token_body
 
 MOST_MINTS_IN_BODY: Final = 1000
 LARGEST_LIMIT: Final = 1000

@@ -1,4 +1,4 @@
-"""The shortest way to an answer: tracked tokens are served where the bytes of a request arrive."""
+"""The shortest way to an answer: what is in memory is served where the bytes of a request arrive."""
 
 import re
 from collections.abc import Iterable
@@ -11,8 +11,9 @@ from aiohttp.http import SERVER_SOFTWARE
 from sidecar.models import Mint
 from sidecar.runtime.bounded import BoundedDict
 from sidecar.service.service import PreCacheService
-from sidecar.web.bodies import tracked_batch_body, tracked_body
+from sidecar.web.batch_body import batch_from_memory
 from sidecar.web.limits import MOST_MINTS_IN_QUERY
+from sidecar.web.token_body import tracked_body
 
 _PREFIX: Final = b"GET /mc/"
 _BATCH_PREFIX: Final = b"GET /mc?mints="
@@ -38,10 +39,11 @@ _BATCH_HEAD: Final = (
 
 
 class FastPath:
-    """Answers `GET /mc/{mint}` and `GET /mc?mints=…` for tracked tokens exactly as the routes do; it counts alike.
+    """Answers `GET /mc/{mint}` for a tracked token, and `GET /mc?mints=…` where nothing has to be asked for.
 
-    It knows what a request looks like but for its mints when one with the same bytes around it has passed all
-    checks and was answered with 200. Whatever else a connection receives is none of its business.
+    It answers and counts exactly as the routes do. It knows what a request looks like but for its mints when one
+    with the same bytes around it has passed all checks and was answered with 200. Whatever else a connection
+    receives is none of its business.
     """
 
     def __init__(self, service: PreCacheService) -> None:
@@ -83,7 +85,7 @@ class FastPath:
     def _answer_batch(self, data: bytes, end: int) -> bytes | None:
         mints = str(data[len(_BATCH_PREFIX) : end], "latin-1").split(",")
         now = self._clock.monotonic()
-        if len(mints) > MOST_MINTS_IN_QUERY or (body := tracked_batch_body(self._lookups, mints, now)) is None:
+        if len(mints) > MOST_MINTS_IN_QUERY or (body := batch_from_memory(self._lookups, mints, now)) is None:
             return None
         if now >= self._date_until:
             self._read_date(now)

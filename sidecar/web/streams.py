@@ -16,10 +16,11 @@ from sidecar.runtime.aio import yielding
 from sidecar.service.lookups import MINTS_A_TURN
 from sidecar.service.memory_lookups import LookupHit
 from sidecar.service.service import PreCacheService
-from sidecar.web.bodies import batch_body, token_body
+from sidecar.web.batch_body import batch_body
 from sidecar.web.change_log import ChangeLog
 from sidecar.web.event_stream import event
 from sidecar.web.stream import Change, Stream
+from sidecar.web.token_body import token_body
 
 COMMENT_SECONDS: Final = 15.0
 COUNT_SECONDS: Final = 60.0

@@ -13,7 +13,7 @@ from sidecar.models import Mint
 from sidecar.refresh.misses import Misses
 from sidecar.service import lookups
 from sidecar.service.lookups import Lookups
-from sidecar.web import bodies
+from sidecar.web import batch_body
 from tests.running import WatchedMarket
 from tests.service.tokens import nobodys
 from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving
@@ -173,7 +173,7 @@ def calls_per_turn(
 async def test_others_have_their_turn_while_a_flood_of_misses_is_refused_for_one_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    each = [(Lookups, "find"), (lookups, "is_mint"), (Lookups, "_count_failure"), (bodies, "_failure")]
+    each = [(Lookups, "find"), (lookups, "is_mint"), (Lookups, "_count_failure"), (batch_body, "_failure")]
     async with serving() as site:
         monkeypatch.setattr(Misses, "_capacity", lambda _: 0)
         with calls_per_turn(monkeypatch, *each, (Misses, "_refusal")) as counts:
@@ -193,7 +193,7 @@ async def test_others_have_their_turn_while_many_tracked_tokens_are_looked_up(
         assert entry is not None
         entry.prepare()
         monkeypatch.setattr(Lookups, "tracked", lambda _, mints, __: [entry for _ in mints])
-        with calls_per_turn(monkeypatch, (bodies, "_members")) as counts:
+        with calls_per_turn(monkeypatch, (batch_body._Members, "add")) as counts:
             answer = await site.post(nobodys(1000))
 
     assert answer.body.count(b'"mint":') == 1000
@@ -204,7 +204,7 @@ async def test_others_have_their_turn_while_a_large_answer_is_made(monkeypatch: 
     async with serving() as site:
         found = site.sidecar.service.lookups.peek(Mint(SOL))
         monkeypatch.setattr(Lookups, "find_tracked", lambda *_: found)
-        with calls_per_turn(monkeypatch, (bodies, "token_body")) as counts:
+        with calls_per_turn(monkeypatch, (batch_body, "token_body")) as counts:
             answer = await site.post(nobodys(1000))
 
     assert answer.body.count(b'"mint":') == 1000
