@@ -67,7 +67,10 @@ class Entry(msgspec.Struct, eq=False, gc=False):
         return None if variance is None else sqrt(self.fresh_squared + variance * age_seconds)
 
     def certain_for(self, target: float) -> float:
-        """Return the age at which the uncertainty passes a target and most of it is what a refresh takes away."""
+        """Return the age from which the uncertainty is over a target, and half its square at least is growth.
+
+        Growth is what a refresh takes away.
+        """
         if not self.variance:
             return inf
         return max(target**2 - self.fresh_squared, self.fresh_squared) / self.variance
@@ -149,9 +152,9 @@ class MarketCapCache:
         *,
         since: float | None = None,
     ) -> None:
-        """Remember for `negative_seconds` (since a monotonic time, or now) that no source prices a mint.
+        """Note (since a monotonic time, or now) that no source prices a mint; a value it had is dropped.
 
-        A value it had is dropped.
+        That is the answer for `negative_seconds`, and is remembered for longer.
         """
         if self._entries.pop(mint) is not None:
             self._evicted("not_priced")
@@ -159,13 +162,15 @@ class MarketCapCache:
         self._asked_for.pop(mint, None)
 
     def unpriced_reason(self, mint: Mint) -> str | None:
-        """Return why a mint has no price, while that is remembered, noting that it is asked for."""
+        """Return why a mint has no price, for `negative_seconds`."""
         known: _Unpriced | None = self._unpriced.get(mint)
-        if known is None:
-            return None
-        if len(self._asked_for) < MOST_ASKED_FOR:
+        return None if known is None or self._unpriced_age(known) >= self._negative_seconds else known.reason
+
+    def look_up_unpriced(self, mint: Mint) -> str | None:
+        """Return what `unpriced_reason` does, and note that the mint is asked for."""
+        if mint in self._unpriced and len(self._asked_for) < MOST_ASKED_FOR:
             self._asked_for[mint] = None
-        return known.reason if self._unpriced_age(known) < self._negative_seconds else None
+        return self.unpriced_reason(mint)
 
     def last_unpriced_reason(self, mint: Mint) -> str | None:
         """Return why a mint had no price when all sources last answered, for when they cannot be asked now."""
@@ -178,7 +183,7 @@ class MarketCapCache:
         return self._clock.monotonic() if known is None else known.since
 
     def unpriced_to_ask_again(self, within_seconds: float) -> list[Mint]:
-        """Return the mints without a price that are asked for, of which that is soon forgotten."""
+        """Return the mints without a price that are asked for, of which that is soon no answer any more."""
         aged = self._negative_seconds - within_seconds
         return [
             mint
@@ -190,7 +195,7 @@ class MarketCapCache:
         return self._clock.monotonic() - known.since
 
     def unpriced_explanation(self, mint: Mint) -> tuple[QuoteExplanation, ...]:
-        """Return what the sources said of a mint without a price, while that is remembered."""
+        """Return what the sources last said of a mint without a price."""
         known: _Unpriced | None = self._unpriced.get(mint)
         return () if known is None else known.explanation
 

@@ -17,7 +17,7 @@ RETRY_SECONDS: Final = 0.2
 """After one that failed, as long as it may have been a hiccup."""
 REOPEN_SECONDS: Final = 1.0
 """Between attempts to reach Redis while alone."""
-SERVING_SECONDS: Final = 1.0
+ALONE_AFTER_SECONDS: Final = 1.0
 """How long Redis may fail before a sidecar is alone: with the pause before a sign of life, within 2 s."""
 ABSENT_SECONDS: Final = 5.0
 """A member that was silent for longer has left."""
@@ -128,7 +128,7 @@ class Membership:
         self.last_error = str(error)
         self._open = False
         silent = self._clock.monotonic() - self._served_at
-        if silent < SERVING_SECONDS - RETRY_SECONDS:
+        if silent < ALONE_AFTER_SECONDS - RETRY_SECONDS:
             return RETRY_SECONDS
         self._beats = 0
         self._take("alone")

@@ -17,7 +17,7 @@ GATHER_SECONDS: Final = 0.005
 """How long a miss waits for others to share its calls."""
 GATHER_SCARCE_SECONDS: Final = 0.2
 """Likewise when more than half of the first source's call budget is used up."""
-ASK_AGAIN_SECONDS: Final = 15.0
+ASK_SOONER_SECONDS: Final = 15.0
 """What is remembered to have no price is asked about again this much sooner where another such mint is."""
 MAX_MISSES: Final = 2000
 """Misses waiting or under way; one more is refused."""
@@ -39,20 +39,20 @@ class Misses:
 
     def ask(self, mints: Iterable[Mint]) -> dict[Mint, Future]:
         """Fetch mints that look-ups wait for. Each future gets what came of its mint, never an exception."""
-        package = min(MAX_MISSES - self._count, self._capacity() - len(self._waiting))
+        room = min(MAX_MISSES - self._count, self._capacity() - len(self._waiting))
         futures = {}
         refusal: McSidecarError | None = None
         for mint in mints:
             future = self._under_way(mint)
-            if future is None and package > 0 and not self._stopped:
+            if future is None and room > 0 and not self._stopped:
                 future = self._queue(mint)
+                room -= 1
             elif future is None:
                 refusal = refusal or self._refusal()  # once for all: a flood is refused a thousand at a time
                 future = new_future()
                 last = self._context.cache.last_unpriced_reason(mint)
                 future.set_result(refusal if last is None else NotPricedError(last))
             futures[mint] = future
-            package -= 1
         return futures
 
     def _under_way(self, mint: Mint) -> Future | None:
@@ -118,7 +118,7 @@ class Misses:
         cache, free = self._context.cache, BATCH_MINTS - len(asked)
         if not free or all(cache.last_unpriced_reason(mint) is None for mint in asked):
             return {}
-        others = (mint for mint in cache.unpriced_to_ask_again(ASK_AGAIN_SECONDS) if mint not in asked)
+        others = (mint for mint in cache.unpriced_to_ask_again(ASK_SOONER_SECONDS) if mint not in asked)
         idle = (mint for mint in others if mint not in self._batches and mint not in self._waiting)
         return {mint: new_future() for mint in islice(idle, free)}
 

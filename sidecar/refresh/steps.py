@@ -1,4 +1,4 @@
-"""What the four loops do, once."""
+"""What the loops popular, tracked, trending and stats do, once; the fifth's step is in `early`."""
 
 import asyncio
 import logging
@@ -88,7 +88,7 @@ class Steps:
 
     async def _due_in_order(self) -> list[Mint]:
         due, requests = self._schedule.due_at, self._tracker.requests
-        mints = [mint for mint in self._schedule.due() if self._begun or not self._tracker.is_popular(mint)]
+        mints = [mint for mint in self._schedule.due() if self._begun or not self._tracker.is_always(mint)]
         order = {mint: (due(mint), -requests(mint)) async for mint in yielding(mints, 100)}
         return sorted(order, key=order.__getitem__)
 

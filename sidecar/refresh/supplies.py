@@ -84,8 +84,8 @@ class SupplyReader:
 
     async def read(self, mints: Sequence[Mint], priority: Priority) -> UpstreamError | None:
         """Read mints' supplies in one call, topped up in the background. Returns the failure, if it failed."""
-        package = self._source.supply_batch_size - len(mints)
-        batch = [*mints, *self._top_up(mints, package)] if priority is not Priority.MISS else mints
+        room = self._source.supply_batch_size - len(mints)
+        batch = [*mints, *self._top_up(mints, room)] if priority is not Priority.MISS else mints
         try:
             answer = await self._source.supplies(batch, priority)
         except UpstreamError as error:
@@ -115,13 +115,13 @@ class SupplyReader:
         self._remember(WRAPPED_SOL, answer.value, answer.slot, now(self._clock))
         return None
 
-    def _top_up(self, mints: Sequence[Mint], package: int) -> list[Mint]:
-        if not package:
+    def _top_up(self, mints: Sequence[Mint], room: int) -> list[Mint]:
+        if not room:
             return []
         tracked = self._tracker.mints
-        never = sorted(islice(tracked.difference(self._read_order, mints, (WRAPPED_SOL,)), package))
+        never = sorted(islice(tracked.difference(self._read_order, mints, (WRAPPED_SOL,)), room))
         longest_ago = (mint for mint in self._read_order if mint in tracked and mint not in mints)
-        return [*never, *islice(longest_ago, package - len(never))]
+        return [*never, *islice(longest_ago, room - len(never))]
 
     def _age(self, mint: Mint) -> float:
         return self._clock.monotonic() - self._answered(mint)

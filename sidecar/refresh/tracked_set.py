@@ -60,8 +60,8 @@ class TrackedSet:
         tiers = {"popular": self._own, "requested": (*kept, *self._requested), "trending": tuple(self._trending)}
         return tiers[tier]
 
-    def is_popular(self, mint: Mint) -> bool:
-        """Return whether a mint is on the popular list."""
+    def is_always(self, mint: Mint) -> bool:
+        """Return whether a mint never leaves: it is popular here or elsewhere in the fleet."""
         return mint in self._popular
 
     def set_popular(self, popular: Iterable[Mint]) -> None:

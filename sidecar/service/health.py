@@ -5,7 +5,7 @@ from typing import Final
 
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint
-from sidecar.refresh.loops import Loop
+from sidecar.refresh.loop import Loop
 from sidecar.runtime.clock import Clock, now
 
 LAG_SAMPLE_SECONDS: Final = 0.5

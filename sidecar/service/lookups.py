@@ -1,6 +1,6 @@
 """Looking a token up: in memory, else from the upstreams within the deadline."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from sidecar.cache.cache import Entry
@@ -25,7 +25,7 @@ class Lookups(MemoryLookups):
     """All look-ups of one engine; what is not in memory comes from the upstreams, or is an error."""
 
     async def find_uncounted(
-        self, mints: Iterable[Mint]
+        self, mints: Collection[Mint]
     ) -> tuple[dict[Mint, LookupHit], dict[str, McSidecarError]]:
         """Return tokens and errors as `find_many` does, counting neither look-ups nor requests."""
         missing: list[Mint] = []
@@ -33,7 +33,7 @@ class Lookups(MemoryLookups):
         async for mint in yielding(mints, MINTS_A_TURN):
             if self.peek(mint) is not None:
                 continue
-            if (reason := self._cache.unpriced_reason(mint)) is not None:
+            if (reason := self._cache.look_up_unpriced(mint)) is not None:
                 errors[mint] = NotPricedError(reason)
             else:
                 missing.append(mint)
@@ -42,7 +42,7 @@ class Lookups(MemoryLookups):
         return found, {mint: one for mint, one in (errors | fetched).items() if mint not in found}
 
     async def fetch(self, mint: str) -> LookupHit:
-        """Get a token that is not in memory from the upstreams. Raises as `get` does."""
+        """Get a token that is not in memory from the upstreams. Raises what `PreCacheService.get` does."""
         found, errors = await self._fetch_many([mint])
         if mint in errors:
             raise errors.pop(mint)  # popped: this frame, which the error will hold, does not hold the error
@@ -69,7 +69,7 @@ class Lookups(MemoryLookups):
         for mint in mints:
             if (entry := self._cache.get(Mint(mint))) is not None:
                 entries[mint] = entry
-            elif (reason := self._cache.unpriced_reason(Mint(mint))) is not None:
+            elif (reason := self._cache.look_up_unpriced(Mint(mint))) is not None:
                 errors[mint] = NotPricedError(reason)
             else:
                 return None
@@ -118,7 +118,7 @@ class Lookups(MemoryLookups):
         """Return why there is nothing to ask the upstreams for; not raised, an error holds no frames."""
         if not is_mint(text):
             return InvalidMintError(text)
-        reason = self._cache.unpriced_reason(Mint(text))
+        reason = self._cache.look_up_unpriced(Mint(text))
         return None if reason is None else NotPricedError(reason)
 
     def _found_after_waiting(self, mint: Mint) -> LookupHit | None:

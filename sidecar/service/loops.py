@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from sidecar.refresh.loops import Loop, step_limit_seconds
+from sidecar.refresh.loop import Loop, step_limit_seconds
 from sidecar.refresh.schedule import RETRY_SECONDS
 from sidecar.refresh.steps import Steps
 from sidecar.service.wiring import Engine
@@ -43,6 +43,6 @@ def build_loops(
 
 
 def _until_next_due(engine: Engine) -> float:
-    """Look at the schedule again before long: a refresh elsewhere may have made a mint due sooner."""
+    """Return in how many seconds to look at the schedule again: soon, a mint may have become due meanwhile."""
     interval = min(engine.settings.refresh.tracked_seconds, RETRY_SECONDS)
     return min(interval, max(engine.schedule.next_due_in(), min(1.0, interval)))

@@ -14,7 +14,7 @@ from sidecar.service.wiring import Engine
 
 Fetch = Callable[[Iterable[Mint]], Mapping[Mint, Future]]
 
-ASK_AGAIN_SECONDS: Final = 10.0
+REFRESH_BEHIND_SECONDS: Final = 10.0
 """How often look-ups of a stale token may cause a refresh of it."""
 
 
@@ -41,8 +41,8 @@ class LookupHit(msgspec.Struct, frozen=True, gc=False):
 class MemoryLookups:
     """Look-ups of one engine's memory. `tracked_changed` hears when a request made a mint join the tracked set.
 
-    `fetch` gets what is not in memory, `request` counts what is asked for: the misses' and the tracker's,
-    or a road with more on it.
+    `fetch` gets what is not in memory, `request` counts what is asked for: this engine's misses and tracker,
+    or the fleet's.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class MemoryLookups:
     def _refresh_behind(self, entry: Entry) -> None:
         """Refresh a stale token that no loop refreshes, now and then, without waiting for it."""
         now, mint = self._clock.monotonic(), entry.cap.mint
-        if mint in self._engine.tracker.mints or now - entry.asked_again < ASK_AGAIN_SECONDS:
+        if mint in self._engine.tracker.mints or now - entry.asked_again < REFRESH_BEHIND_SECONDS:
             return
         entry.asked_again = now
         self._fetch_upstream([mint])

@@ -67,7 +67,7 @@ class Tally:
     def max_age(self, entry: Entry) -> int:
         """Return for how many whole seconds of its life a client may keep a token: until it is refreshed."""
         mint = entry.cap.mint
-        if self._tracker.is_popular(mint):
+        if self._tracker.is_always(mint):
             return self._popular_max_age
         return self._tracked_max_age if mint in self._tracker.mints else int(self._fresh_seconds)
 

@@ -47,7 +47,7 @@ class SavedToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class SavedDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="demand"):
-    """How much one mint is wanted, as in `tracker.Wanted`."""
+    """How much one mint is wanted, as in `demand.Wanted`; `requests`: how many seconds ago, how many."""
 
     mint: Mint
     place: Place

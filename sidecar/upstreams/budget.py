@@ -26,8 +26,9 @@ class Budget:
     """The sliding windows of one source: rpm calls in any 60 s, a sixth of it in any 10 s.
 
     One slot in five is kept for misses, and one for background work: a flood of misses does not keep the
-    wanted tokens from being refreshed. Early refreshes may take `early_share` of all, at even distances, of what
-    other background work leaves. What an upstream says of itself (429, rate-limit headers) only tightens this.
+    wanted tokens from being refreshed. Early refreshes get what other background work leaves, at most
+    `early_share` of all in any minute and a sixth of that in any 10 s. What an upstream says of itself (429,
+    rate-limit headers) only tightens this.
     """
 
     def __init__(self, requests_per_minute: int, clock: Clock, *, early_share: float = 0.0) -> None:

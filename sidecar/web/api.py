@@ -13,7 +13,7 @@ from sidecar.service.service import PreCacheService
 from sidecar.web.batch_body import look_up_batch
 from sidecar.web.batch_limit import BatchLimit
 from sidecar.web.explaining import explanation, unpriced_explanation
-from sidecar.web.limits import LARGEST_BODY_BYTES, MOST_MINTS_IN_QUERY
+from sidecar.web.limits import LARGEST_BODY_BYTES, MOST_MINTS_IN_BODY, MOST_MINTS_IN_QUERY
 from sidecar.web.middleware import check_size, declare_routes, error_middleware
 from sidecar.web.openapi import document
 from sidecar.web.origin_check import OriginCheck
@@ -24,7 +24,6 @@ from sidecar.web.stream_route import LOOKUPS, STREAMS, get_stream
 from sidecar.web.streams import Streams
 from sidecar.web.token_body import token_body
 
-MOST_MINTS_IN_BODY: Final = 1000
 LARGEST_LIMIT: Final = 1000
 MOST_REQUESTED: Final = 10
 LIST_SETS: Final = ("popular", "tracked", "trending")

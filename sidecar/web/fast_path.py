@@ -12,12 +12,13 @@ from sidecar.models import Mint
 from sidecar.runtime.bounded import BoundedDict
 from sidecar.service.service import PreCacheService
 from sidecar.web.batch_body import batch_from_memory
-from sidecar.web.limits import MOST_MINTS_IN_QUERY
+from sidecar.web.limits import LONGEST_MINT_CHARS, MOST_MINTS_IN_QUERY
 from sidecar.web.token_body import tracked_body
 
 _PREFIX: Final = b"GET /mc/"
 _BATCH_PREFIX: Final = b"GET /mc?mints="
-_PLAIN: Final = re.compile(rb"GET /mc(?:/|\?mints=)[1-9A-HJ-NP-Za-km-z,]{32,4500}")
+_LONGEST_LIST_BYTES: Final = MOST_MINTS_IN_QUERY * (LONGEST_MINT_CHARS + 1)
+_PLAIN: Final = re.compile(rb"GET /mc(?:/|\?mints=)[1-9A-HJ-NP-Za-km-z,]{32,%d}" % _LONGEST_LIST_BYTES)
 """A request line up to its version, of one mint or of several."""
 _VERSION: Final = b" HTTP/1.1\r\n"
 _MOST_HEADS: Final = 64

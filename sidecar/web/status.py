@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from sidecar.models import Mint, Priority
-from sidecar.refresh.loops import Loop
+from sidecar.refresh.loop import Loop
 from sidecar.runtime.version import __version__
 from sidecar.service.service import PreCacheService
 from sidecar.service.wiring import Engine

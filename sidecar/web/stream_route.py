@@ -9,10 +9,9 @@ from sidecar.errors import InvalidMintError, InvalidRequestError, McSidecarError
 from sidecar.models import Mint, parse_mint
 from sidecar.service.lookups import Lookups
 from sidecar.web.event_stream import HEADERS, EventStream
+from sidecar.web.limits import MOST_MINTS_IN_STREAM
 from sidecar.web.stream import Stream
 from sidecar.web.streams import SETS, Streams
-
-MOST_MINTS: Final = 100
 
 LOOKUPS: Final = web.AppKey("lookups", Lookups)
 STREAMS: Final = web.AppKey("streams", Streams)
@@ -56,8 +55,8 @@ def _mints(request: web.Request) -> tuple[frozenset[Mint], dict[str, McSidecarEr
     texts = dict.fromkeys(",".join(request.query.getall("mints")).split(","))
     if list(texts) == [""]:
         raise InvalidRequestError("mints is empty; it takes mints separated by commas")
-    if len(texts) > MOST_MINTS:
-        raise TooManyMintsError(f"{len(texts)} mints; this route takes at most {MOST_MINTS}")
+    if len(texts) > MOST_MINTS_IN_STREAM:
+        raise TooManyMintsError(f"{len(texts)} mints; this route takes at most {MOST_MINTS_IN_STREAM}")
     mints: set[Mint] = set()
     bad: dict[str, McSidecarError] = {}
     for text in texts:

@@ -197,6 +197,17 @@ def test_a_price_ends_not_priced() -> None:
     assert cache.get(ONE) is not None
 
 
+def test_only_a_look_up_makes_a_mint_without_a_price_one_that_is_asked_for() -> None:
+    cache = Cache()
+    for mint in (ONE, TWO):
+        cache.put_unpriced(mint, "dead")
+    assert (cache.unpriced_reason(ONE), cache.last_unpriced_reason(ONE)) == ("dead", "dead")
+    assert cache.look_up_unpriced(TWO) == "dead"
+    assert cache.look_up_unpriced(OTHERS[0]) is None
+    cache.clock.advance(59.9)
+    assert cache.unpriced_to_ask_again(15.0) == [TWO]
+
+
 def test_a_flood_of_unpriced_mints_is_bounded_and_evicts_no_value() -> None:
     cache = Cache()
     cache.hold(ONE)

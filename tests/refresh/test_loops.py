@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sidecar.metrics.metrics import Metrics
-from sidecar.refresh.loops import Loop
+from sidecar.refresh.loop import Loop
 from tests.clock import FakeClock, calm
 
 

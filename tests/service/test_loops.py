@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.metrics.metrics import Metrics
-from sidecar.refresh.loops import GRACE_SECONDS, STEP_LIMIT_SECONDS, Loop
+from sidecar.refresh.loop import GRACE_SECONDS, STEP_LIMIT_SECONDS, Loop
 from tests.clock import FakeClock
 from tests.running import running
 from tests.service.tokens import POPULAR_MINTS

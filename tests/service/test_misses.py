@@ -17,6 +17,7 @@ from sidecar.errors import (
     UpstreamUnavailableError,
 )
 from sidecar.models import MarketCap
+from sidecar.refresh.misses import Misses
 from tests.running import Rig, WatchedMarket, running
 from tests.service.tokens import JUP, PRICED, nobodys, plain_tokens
 
@@ -37,6 +38,19 @@ async def cold(rig: Rig, count: int = 1) -> tuple[list[str], dict[Source, int]]:
     """Return tokens that are not in memory, and the calls made so far."""
     await rig.warm()
     return [str(mint) for mint in plain_tokens(rig.market, count)], dict(rig.market.calls)
+
+
+async def test_what_is_under_way_takes_no_place_from_what_is_asked_for_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Misses, "_capacity", lambda _: 4)
+    async with running(QUIET) as rig:
+        mints, _ = await cold(rig, 4)
+        first = asyncio.create_task(rig.service.get_many(mints[:2]))
+        await asyncio.sleep(0)
+        both = await rig.finish(rig.service.get_many(mints))
+        assert list((await first).tokens) == mints[:2]
+        assert list(both.tokens) == mints
 
 
 async def test_fifty_look_ups_of_one_cold_token_share_one_call_per_upstream() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from sidecar.refresh.loops import GRACE_SECONDS
+from sidecar.refresh.loop import GRACE_SECONDS
 
 PROGRAM = (
-    "import sidecar.cli, sidecar.refresh.loops as loops; loops.GRACE_SECONDS = {grace_seconds}; "
+    "import sidecar.cli, sidecar.refresh.loop as loops; loops.GRACE_SECONDS = {grace_seconds}; "
     "exit(sidecar.cli.main())"
 )
 FREE_PORT = ("--api-port", "0")

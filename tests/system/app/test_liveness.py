@@ -13,7 +13,7 @@ from sidecar.config.settings import Settings, TrackingSettings
 from sidecar.config.source_settings import SourcesSettings
 from sidecar.demo import Fault
 from sidecar.metrics.labels import LoopName
-from sidecar.refresh.loops import step_limit_seconds
+from sidecar.refresh.loop import step_limit_seconds
 from tests.running import Rig, running
 from tests.system.app.process import sidecar
 from tests.web.listening import Client

@@ -33,6 +33,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be too slow because several members share one busy core: for tests of what is not a fault."""
     monkeypatch.setattr(batch, "FALLBACK_AFTER_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(redis_calls, "ANSWER_SECONDS", PATIENT_SECONDS)
-    monkeypatch.setattr(membership, "SERVING_SECONDS", PATIENT_SECONDS)
+    monkeypatch.setattr(membership, "ALONE_AFTER_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(members, "LEASE_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(membership, "BEAT_SECONDS", UNHURRIED_BEAT_SECONDS)

@@ -1,4 +1,4 @@
-"""The background loops. A loop repeats a step and survives its failures; what a step does is in `steps`."""
+"""A background loop: it repeats a step and survives its failures; what the steps do is in `steps` and `early`."""
 
 import asyncio
 import logging
