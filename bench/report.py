@@ -53,7 +53,7 @@ HOW: Final = """\
   they are read (`sidecar/service/tally.py`). Metrics of the hot path are plain integers.
 * A full garbage collection with 10,000 tokens stopped the event loop for 130 ms: what is remembered of tokens
   holds no cycles and is kept out of its way, what exists at the start is frozen. Under 10 ms now.
-* 10,000 tokens are refreshed four batches at a time and valued three to a turn of the event loop. Look-ups are
+* 10,000 tokens are refreshed four batches at a time and valued one to a turn of the event loop, each. Look-ups are
   folded a hundred to a turn, a scrape is written a family to a turn. What is left of the pauses is an answer of
   100 rows, parsed in one go, and a full garbage collection.
 * A token in memory takes about 3 KB: equal supplies and figures are kept once, a body only of what is asked for.

@@ -40,7 +40,7 @@ class Stage:
     def market(self, latency_ms: int) -> dict[str, str]:
         """Start a simulated market; return its base URLs by source."""
         arguments = python("-m", "sidecar.demo", "--tokens", str(UNIVERSE), "--latency-ms", str(latency_ms))
-        market = Process(["nice", "-n", "5", *arguments], OTHER_CORE, stdout=subprocess.PIPE)
+        market = Process(["chrt", "--idle", "0", *arguments], OTHER_CORE, stdout=subprocess.PIPE)
         self._stack.callback(market.stop)
         urls: dict[str, str] = json.loads(market.first_line())["base_urls"]
         return urls

@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from sidecar.runtime.clock import Clock
-
-SLICE: Final = 3
-"""Tokens valued in one go: they take half a millisecond, and several batches may be at it side by side."""
 
 T = TypeVar("T")
 
 
-async def yielding(items: Iterable[T], size: int = SLICE) -> AsyncIterator[T]:
-    """Yield the items, and let the event loop answer requests after every few of them."""
+async def yielding(items: Iterable[T], size: int = 1) -> AsyncIterator[T]:
+    """Yield the items, and let the event loop answer requests after each, or after every few of them."""
     for position, item in enumerate(items, 1):
         yield item
         if position % size == 0:

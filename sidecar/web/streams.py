@@ -43,8 +43,8 @@ class Streams:
         self._log = ChangeLog()
         self._sets = {name: _members(self._engine.tracker, name) for name in SETS}
         self._set_changed: dict[str | None, int] = dict.fromkeys(SETS, 0)
-        self._told_priced: set[Mint] = set()
-        """The mints that some client takes to have a price."""
+        self._told: dict[Mint, bool] = {}
+        """Whether some client takes a mint to have a price, or all that follow it were told that it has none."""
         self._flush: asyncio.Handle | None = None
         self._flushed = 0.0
         self._closed = False
@@ -87,7 +87,7 @@ class Streams:
         for mint, number in self._log.since(since):
             if mint in stream.mints:
                 stream.tell(mint, self._change(number, mint))
-        self._told_priced |= stream.mints  # when it was here: one that has grown too old since is no change
+        self._told |= dict.fromkeys(stream.mints, True)  # when it was here: growing too old since is no change
         stream.wake()
         return True
 
@@ -97,7 +97,7 @@ class Streams:
         """Return the event a stream begins with. What it was told before is in it."""
         stream.forget()
         number = self._log.number
-        self._told_priced.update(found)
+        self._told |= dict.fromkeys(found, True)
         return event("snapshot", await batch_body(found, errors), stream.prefix + str(number).encode())
 
     # Changes
@@ -124,7 +124,9 @@ class Streams:
             self._tell(mint, followers)
         self._flush_soon()
 
-    def _published(self, mint: Mint, cap: MarketCap | None = None) -> None:  # noqa: ARG002 - Listener
+    def _published(self, mint: Mint, cap: MarketCap | None = None) -> None:
+        if cap is None and self._told.get(mint) is False:
+            return  # it had none before: no change
         self._tell(mint, [stream for stream in self._open if mint in stream.mints])
 
     def _tell(self, mint: Mint, followers: Sequence[Stream]) -> None:
@@ -137,9 +139,9 @@ class Streams:
 
     def _change(self, number: int, mint: Mint) -> Change:
         if (found := self._lookups.peek(mint)) is None:
-            self._told_priced.discard(mint)
+            self._told[mint] = False
             return _unchanging(number, "not_priced", mint=mint, **_why_gone(self._engine.cache, mint))
-        self._told_priced.add(mint)
+        self._told[mint] = True
         return Change(number, "token", lambda: token_body(self._lookups.as_of_now(found.entry)))
 
     # Time
@@ -157,8 +159,8 @@ class Streams:
     async def _notice_gone(self) -> None:
         """Tell of values that nothing has replaced until they were too old to be served."""
         followed: set[Mint] = set().union(*{stream.mints for stream in self._open})
-        self._told_priced &= followed
-        async for mint in yielding(list(self._told_priced), MINTS_A_TURN):
+        self._told = {mint: priced for mint, priced in self._told.items() if mint in followed}
+        async for mint in yielding([mint for mint, priced in self._told.items() if priced], MINTS_A_TURN):
             if self._lookups.peek(mint) is None:
                 self._published(mint)
 

@@ -85,6 +85,22 @@ async def test_a_value_that_is_gone_is_not_priced(site: Site) -> None:
     assert gone == {"mint": JUP, "code": "not_priced", "detail": "no source knows it"}
 
 
+async def test_what_has_no_price_is_told_once(site: Site) -> None:
+    publisher, entry = site.sidecar.service.engine.publisher, site.sidecar.service.engine.cache.peek(Mint(JUP))
+    assert entry is not None
+    async with following(site, f"mints={JUP},{SOL}") as follower:
+        await follower.next("snapshot")
+        for _ in range(3):
+            publisher.publish_unpriced(Mint(JUP), "no source knows it")
+        assert (await follower.next("not_priced"))["mint"] == JUP
+        publisher.publish_unpriced(Mint(JUP), "no source knows it")
+        await site.rig.finish(follower.comment(), 20)
+        publisher.publish(entry)
+        assert (await follower.next("token"))["mint"] == JUP
+        publisher.publish_unpriced(Mint(JUP), "no source knows it")
+        assert (await follower.next("not_priced"))["mint"] == JUP
+
+
 async def test_a_value_that_was_not_replaced_until_it_was_too_old_is_gone() -> None:
     settings = msgspec.structs.replace(SETTINGS, cache=CacheSettings(max_stale_seconds=400))
     async with serving(settings) as site, following(site, f"mints={JUP}") as follower:
