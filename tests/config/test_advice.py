@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from sidecar.cli import BAD_SETTINGS, main
 from sidecar.config.advice import has_fleet, warnings
 from sidecar.config.settings import FleetSettings, RefreshSettings, Settings, TrackingSettings
 
@@ -32,6 +33,14 @@ def test_without_the_client_there_is_no_fleet(monkeypatch: pytest.MonkeyPatch) -
     assert not has_fleet(settings("redis://redis.example"))
     (line,) = warnings(settings("redis://redis.example"))
     assert "pip install 'mc-sidecar[fleet]'" in line
+
+
+def test_a_demo_of_a_fleet_that_cannot_be_says_so_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sidecar.config.advice.find_spec", lambda _: None)
+    assert main(["demo", "--tokens", "20", "--redis-url", "redis://redis.example"]) == BAD_SETTINGS
+    assert "the Redis client is not installed" in capsys.readouterr().err
 
 
 def tracking(tokens: int, **jupiter: Any) -> Settings:
