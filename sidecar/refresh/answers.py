@@ -96,6 +96,7 @@ class Answers:
         """Record an answer. A mint that is missing from one with unreadable rows counts as failed."""
         unreadable = UpstreamError(source.name, "schema", "its row could not be read")
         self._context.chain_time.note(answer.slot)
+        now = self._context.clock.monotonic()
         async for mint in yielding(mints):
             quote = answer.value.get(mint)
             if quote is None and answer.unreadable:
@@ -103,7 +104,7 @@ class Answers:
                 continue
             self.by_source[mint][source.name] = quote
             self._valuations.pop(mint, None)
-            self._context.backoff.note(source.name, mint, _shortfall(self._context, mint, quote))
+            self._context.backoff.note(source.name, mint, _shortfall(self._context, mint, quote), now)
 
     def record_failure(self, source: str, mints: Iterable[Mint], error: UpstreamError) -> None:
         """Record a failure."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from sidecar.models import Mint
 from sidecar.runtime.bounded import BoundedDict
@@ -36,20 +37,26 @@ class OmissionBackoff:
         self._entries = {name: BoundedDict[Mint, _Entry](max_entries) for name in names}
         self._priced = {name: BoundedDict[Mint, float](max_entries) for name in names}
 
-    def note(self, source: str, mint: Mint, shortfall: Shortfall | None) -> None:
-        """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it."""
-        self._note_priced(source, mint, priced=shortfall != "omitted")
+    def note(self, source: str, mint: Mint, shortfall: Shortfall | None, at: float | None = None) -> None:
+        """Note an answer: None ends the back-off, a shortfall starts it or, once it has run out, doubles it.
+
+        `at`: the monotonic time, now if not given; one number for all mints of an answer takes less room.
+        """
+        now = self._clock.monotonic() if at is None else at
+        if shortfall != "omitted":
+            self._priced[source][mint] = now
+        else:
+            self._priced[source].pop(mint, None)
         entries = self._entries[source]
         if shortfall is None:
             entries.pop(mint, None)
             return
         known = entries.get(mint)
-        now = self._clock.monotonic()
         if known is None or now >= known.until:
             times = 0 if known is None else known.times + 1
             pause = min(LONGEST_BACKOFF_SECONDS, self._first_seconds * 2 ** min(times, 32))
             known = _Entry(now + pause, times, shortfall)
-        entries[mint] = msgspec.structs.replace(known, shortfall=shortfall)
+        entries[mint] = known if known.shortfall == shortfall else replace(known, shortfall=shortfall)
 
     def shortfall(self, source: str, mint: Mint) -> Shortfall | None:
         """Return what the source last fell short by while it is not to be asked for the mint alone."""
@@ -65,9 +72,3 @@ class OmissionBackoff:
         priced = self._priced[source]
         since = self._clock.monotonic() - PRICED_SECONDS
         return [mint for mint in mints if priced.get(mint, since) > since]
-
-    def _note_priced(self, source: str, mint: Mint, *, priced: bool) -> None:
-        if priced:
-            self._priced[source][mint] = self._clock.monotonic()
-        else:
-            self._priced[source].pop(mint, None)
