@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from sidecar.metrics.labels import RefusalReason
-from sidecar.models import ChainSupply
+from sidecar.models import ChainSupply, MarketCap
 from sidecar.pricing.agreement import agrees
 from sidecar.pricing.grading import GradedQuote, Policy
 from sidecar.pricing.supply import CHAIN, chain_in_use, effective_supply, multiplier_at
@@ -54,9 +54,10 @@ def explain_quotes(
     chosen: GradedQuote | None,
     reasons: Mapping[str, RefusalReason],
     policy: Policy,
+    cap: MarketCap | None = None,
 ) -> tuple[QuoteExplanation, ...]:
-    """Return a row for each quote, in the order of sources."""
-    return tuple(_quote_row(entry, chosen, reasons, policy) for entry in graded)
+    """Return a row for each quote, in the order of sources. `cap`: what was made of the chosen one."""
+    return tuple(_quote_row(entry, chosen, reasons, policy, cap) for entry in graded)
 
 
 def explain_supplies(state: TokenState, now: Instant) -> list[SupplyExplanation]:
@@ -81,13 +82,21 @@ def as_float(number: Decimal | None) -> float | None:
 
 
 def _quote_row(
-    entry: GradedQuote, chosen: GradedQuote | None, reasons: Mapping[str, RefusalReason], policy: Policy
+    entry: GradedQuote,
+    chosen: GradedQuote | None,
+    reasons: Mapping[str, RefusalReason],
+    policy: Policy,
+    cap: MarketCap | None,
 ) -> QuoteExplanation:
-    quote, liquidity = entry.quote, as_float(entry.quote.liquidity_usd)
+    quote = entry.quote
+    if cap is None or entry is not chosen:
+        price, liquidity = as_float(quote.price_usd), as_float(quote.liquidity_usd)
+    else:
+        price, liquidity = cap.price_usd, cap.liquidity_usd  # the same numbers, kept once
     claimed = quote.claimed_liquidity_usd
     return QuoteExplanation(
         source=quote.source,
-        price_usd=as_float(quote.price_usd),
+        price_usd=price,
         liquidity_usd=liquidity,
         claimed_liquidity_usd=liquidity if claimed == quote.liquidity_usd else as_float(claimed) or liquidity,
         received_monotonic=quote.received.monotonic,

@@ -108,25 +108,26 @@ def _priced(
     evidence = _evidence(case, chosen, comparison, leapt_since=since)
     accepted = _unaccepted if is_backing else _accepted
     state = accepted(_doubting(case, chosen.price), chosen, comparison, since)
+    cap = market_cap(
+        case.mint,
+        chosen.quote,
+        [entry.quote for entry in case.graded],
+        case.supply,
+        confidence(evidence),
+        comparison=comparison,
+        motion=state.motion,
+        symbol=case.symbol,
+        now=case.now,
+    )
     return Valuation(
         kind="priced",
         state=state,
         conclusive=chosen.grade == "good" and confirmed,
         compared=evidence.verdict != "none",
-        cap=market_cap(
-            case.mint,
-            chosen.quote,
-            [entry.quote for entry in case.graded],
-            case.supply,
-            confidence(evidence),
-            comparison=comparison,
-            motion=state.motion,
-            symbol=case.symbol,
-            now=case.now,
-        ),
+        cap=cap,
         received=chosen.quote.received,
         jump=not confirmed,
-        explanation=explain_quotes(case.graded, chosen, reasons, case.policy),
+        explanation=explain_quotes(case.graded, chosen, reasons, case.policy, cap),
         refusals=case.refusals(chosen, reasons),
     )
 
