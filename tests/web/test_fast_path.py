@@ -12,18 +12,7 @@ from yarl import URL
 
 from tests.clock import UNIX_START
 from tests.web.serving import BONK, JUP, SOL, STSOL, Site, serving
-from tests.web.two_ways import Ways, two_ways
-
-HOST: Final = b"Host: localhost\r\n"
-
-
-def get(mint: str = JUP, fields: bytes = b"", version: bytes = b"1.1", method: bytes = b"GET") -> bytes:
-    return method + b" /mc/" + mint.encode() + b" HTTP/" + version + b"\r\n" + HOST + fields + b"\r\n"
-
-
-def get_many(*mints: str) -> bytes:
-    return b"GET /mc?mints=" + ",".join(mints).encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n"
-
+from tests.web.two_ways import HOST, Ways, get, get_many, two_ways
 
 PLAIN: Final = get()
 KINDS: Final = {
@@ -135,58 +124,6 @@ async def test_a_stale_token_is_left_to_the_routes(ways: Ways) -> None:
 
     assert answer.count(b"detail=stale") == 2
     assert ways.path.given == 0
-
-
-async def test_several_tracked_tokens_are_answered_together_and_each_once(ways: Ways) -> None:
-    given = ways.path.given
-    await ways.compare([get_many(JUP), get_many(JUP, SOL, JUP), get_many(*[SOL, JUP] * 50)])
-    assert ways.path.given == given + 3
-    ways.compare_counts()
-
-
-async def test_several_of_which_none_has_to_be_asked_for_are_answered_in_their_order(ways: Ways) -> None:
-    other = ways.fast.unpopular()
-    for site in (ways.fast, ways.slow):
-        await site.wait_for(site.get(f"/mc/{other}"))
-    given = ways.path.given
-    for several in itertools.permutations([JUP, other, STSOL, SOL]):
-        await ways.compare([get_many(*several)])
-    for few in ([other], [STSOL], [STSOL, other, STSOL]):
-        await ways.compare([get_many(*few)])
-    assert ways.path.given == given + 27
-    assert other in ways.fast.sidecar.service.engine.tracker.mints
-    ways.compare_counts()
-
-
-async def test_several_of_which_one_has_to_be_asked_for_are_left_to_the_routes_and_counted_once(
-    ways: Ways,
-) -> None:
-    other, given = ways.fast.unpopular(), ways.path.given
-    request = f"/mc?mints={JUP},{STSOL},{other}"
-    answers = [await site.wait_for(site.get(request)) for site in (ways.fast, ways.slow)]
-    assert answers[0].body == answers[1].body
-    assert list(answers[0].json["tokens"]) == [JUP, other]
-    assert ways.path.given == given
-    ways.compare_counts()
-
-
-@pytest.mark.parametrize(
-    "mints",
-    [[JUP, "nonsense"], [JUP] * 101, [f"%4A{JUP[1:]}"], [JUP, ""], [f"{JUP}&mints={SOL}"], [""]],
-    ids=["no mint", "too many", "percent-encoded", "nothing after a comma", "parameters", "nothing"],
-)
-async def test_what_is_not_several_mints_is_left_to_the_routes(ways: Ways, mints: list[str]) -> None:
-    given = ways.path.given
-    await ways.compare([get_many(*mints)] * 2)
-    assert ways.path.given == given
-    ways.compare_counts()
-
-
-async def test_a_request_for_several_tokens_makes_its_head_known(ways: Ways) -> None:
-    fields = b"User-Agent: another\r\n"
-    several = get_many(JUP, SOL).replace(HOST, HOST + fields)
-    await ways.compare([several, several, get(fields=fields)])
-    assert ways.path.given == 2
 
 
 async def test_a_token_that_is_not_tracked_joins_with_its_fifth_request(ways: Ways) -> None:

@@ -11,9 +11,10 @@ from yarl import URL
 
 from sidecar import app
 from sidecar.web.fast_path import FastPath
-from tests.web.serving import Site, serving
+from tests.web.serving import JUP, Site, serving
 
 _DATE: Final = re.compile(rb"\r\nDate: [^\r]*")
+HOST: Final = b"Host: localhost\r\n"
 COMPARED: Final = ("mc_sidecar_lookups", "mc_sidecar_served_", "mc_sidecar_http_requests")
 
 
@@ -55,6 +56,14 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, _: BaseException | None) -> None:
         self.is_open = False
+
+
+def get(mint: str = JUP, fields: bytes = b"", version: bytes = b"1.1", method: bytes = b"GET") -> bytes:
+    return method + b" /mc/" + mint.encode() + b" HTTP/" + version + b"\r\n" + HOST + fields + b"\r\n"
+
+
+def get_many(*mints: str) -> bytes:
+    return b"GET /mc?mints=" + ",".join(mints).encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
 async def settle() -> None:
