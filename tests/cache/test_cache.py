@@ -107,6 +107,16 @@ def test_only_what_may_still_be_served_is_listed() -> None:
     assert cache.told == ["expired"]
 
 
+def test_what_has_run_out_since_does_not_stop_the_listing() -> None:
+    cache = Cache()
+    cache.hold(ONE)
+    cache.clock.advance(3600)
+    cache.hold(TWO, THREE)
+    cache.clock.advance(3600)
+    assert list(cache.entries()) == []
+    assert cache.told == ["expired"] * 3
+
+
 # Bounds
 
 
