@@ -153,21 +153,25 @@ def _take_circulating(
     total = effective_supply(state, now).total
     if new.value <= 0 or (total is not None and new.value > EXACT.multiply(total, SAME_FACTOR)):
         return state, True
-    used = circulating_in_use(state, now) if state.circulating is not None else _stand_in(new, total)
+    last = state.circulating
+    used = None if last is None else circulating_in_use(state, now)
+    if used is None and (last is None or not _near(last, new, jump_factor)):
+        used = _stand_in(new, total)
     if used is not None and total is not None and total > 0:
         used = replace(used, value=min(used.value, total))
     circulating, pending, changed = _held(used, state.circulating_pending, new, _near, jump_factor)
     if changed and total is not None and new.value < EXACT.multiply(total, TINY_SHARE):
         circulating, pending, changed = used or new, state.circulating_pending, False  # however often it is said
     is_taken = circulating is new
-    known = new if is_taken else state.circulating
     since = new.received if changed else state.circulating_changed
-    state = replace(state, circulating=known, circulating_pending=pending, circulating_changed=since)
+    state = replace(
+        state, circulating=new if is_taken else last, circulating_pending=pending, circulating_changed=since
+    )
     return state, not is_taken
 
 
 def _stand_in(new: SourcedValue, total: Decimal | None) -> SourcedValue | None:
-    """Measure a first circulating supply against the total where it is next to nothing of it."""
+    """Measure a circulating supply that is news against the total where it is next to nothing of it."""
     if total is None or new.value >= EXACT.multiply(total, SMALL_SHARE):
         return None
     return SourcedValue(total, new.source, new.received)

@@ -143,6 +143,21 @@ def test_next_to_nothing_is_never_taken_however_often_it_is_said() -> None:
         assert (circulating_of(state, 60 * minute), refused) == (800_000, ["jupiter"])
 
 
+def test_next_to_nothing_is_not_taken_either_once_the_last_known_is_too_old() -> None:
+    late = 2 * DAY
+    state, _ = read(KNOWN, 1_000_000, late)
+    state, refused = said(state, quote(circulating=99, seconds=late), seconds=late)
+    assert (circulating_of(state, late), refused) == (None, ["jupiter"])
+    state, refused = said(state, quote(circulating=700_000, seconds=late), seconds=late)
+    assert (circulating_of(state, late), refused) == (700_000, [])
+
+
+def test_little_is_taken_at_once_where_it_was_as_little_when_last_known() -> None:
+    state, _ = read(msgspec.structs.replace(KNOWN, circulating=figure(5_000)), 1_000_000, 2 * DAY)
+    state, refused = said(state, quote(circulating=5_100, seconds=2 * DAY), seconds=2 * DAY)
+    assert (circulating_of(state, 2 * DAY), refused) == (5_100, [])
+
+
 def test_little_is_taken_when_it_is_said_again_and_never_gets_above_medium() -> None:
     state = TokenState(chain=chain(1_000_000), chain_answered=START)
     first = valued(quote(circulating=5_000), dexscreener(), state=state)
