@@ -37,9 +37,16 @@ class Lookups(MemoryLookups):
                 errors[mint] = NotPricedError(reason)
             else:
                 missing.append(mint)
-        fetched = await self._ask(missing)
+        failed = errors | await self._ask(missing)
         found = {mint: one for mint in mints if (one := self.peek(mint)) is not None}
-        return found, {mint: one for mint, one in (errors | fetched).items() if mint not in found}
+        return found, {mint: failed.get(mint) or self.why_gone(mint) for mint in mints if mint not in found}
+
+    def why_gone(self, mint: Mint) -> McSidecarError:
+        """Return why a value that was in memory is there no more."""
+        reason = self._cache.unpriced_reason(mint)
+        if reason is not None:
+            return NotPricedError(reason)
+        return UpstreamUnavailableError("nothing usable is in memory any more", retry_after=1)
 
     async def fetch(self, mint: str) -> LookupHit:
         """Get a token that is not in memory from the upstreams. Raises what `PreCacheService.get` does."""

@@ -8,8 +8,7 @@ from zlib import crc32
 
 import msgspec
 
-from sidecar.cache.cache import MarketCapCache
-from sidecar.errors import McSidecarError, NotPricedError, OverloadedError, UpstreamUnavailableError
+from sidecar.errors import McSidecarError, OverloadedError
 from sidecar.models import MarketCap, Mint
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
@@ -140,7 +139,8 @@ class Streams:
     def _change(self, number: int, mint: Mint) -> Change:
         if (found := self._lookups.peek(mint)) is None:
             self._told[mint] = False
-            return _unchanging(number, "not_priced", mint=mint, **_why_gone(self._engine.cache, mint))
+            error = self._lookups.why_gone(mint)
+            return _unchanging(number, "not_priced", mint=mint, code=error.code, detail=error.detail)
         self._told[mint] = True
         return Change(number, "token", lambda: token_body(self._lookups.as_of_now(found.entry)))
 
@@ -186,13 +186,6 @@ class Streams:
 def _unchanging(number: int, name: str, **fields: str) -> Change:
     data = msgspec.json.encode(fields)
     return Change(number, name, lambda: data)
-
-
-def _why_gone(cache: MarketCapCache, mint: Mint) -> dict[str, str]:
-    reason = cache.unpriced_reason(mint)
-    if reason is not None:
-        return {"code": NotPricedError.code, "detail": reason}
-    return {"code": UpstreamUnavailableError.code, "detail": "nothing usable is in memory any more"}
 
 
 def _members(tracker: Tracker, name: str) -> frozenset[Mint]:

@@ -75,6 +75,22 @@ async def test_a_mint_that_gets_its_price_while_another_is_fetched_is_no_error(s
     assert (both["tokens"].keys(), both["errors"]) == ({JUP, mint}, {})
 
 
+async def test_a_mint_that_loses_its_price_while_another_is_fetched_is_an_error(site: Site) -> None:
+    engine, mint = site.sidecar.service.engine, site.unpopular()
+
+    async def first() -> Any:
+        async with following(site, f"mints={JUP},{mint}") as follower:
+            return await follower.next("snapshot")
+
+    snapshot = asyncio.create_task(first())
+    await until(lambda: engine.misses._waiting)
+    engine.publisher.publish_unpriced(Mint(JUP), "no source knows it")
+    both = await site.rig.finish(asyncio.wait_for(snapshot, None), 5)
+
+    assert both["tokens"].keys() == {mint}
+    assert both["errors"] == {JUP: {"code": "not_priced", "detail": "no source knows it"}}
+
+
 async def test_a_value_that_is_gone_is_not_priced(site: Site) -> None:
     async with following(site, f"mints={JUP}") as follower:
         await follower.next("snapshot")
