@@ -1,5 +1,12 @@
 """A dict with a limit."""
 
+import itertools
+from collections import OrderedDict
+from random import Random
+from time import process_time
+
+import pytest
+
 from sidecar.runtime.bounded import BoundedDict
 
 
@@ -25,3 +32,33 @@ def test_it_never_holds_more_than_its_limit() -> None:
         numbers[number % 37] = number
         numbers.pop(number % 5, None)
         assert len(numbers) <= 10
+
+
+@pytest.mark.parametrize("limit", [0, 1, 50, 200])
+def test_however_it_was_changed_what_is_left_is_what_was_set_last(limit: int) -> None:
+    chance, numbers = Random(limit), BoundedDict[int, int](limit)
+    expected: OrderedDict[int, int] = OrderedDict()
+    for number in range(20_000):
+        key = chance.randrange(300)
+        if chance.random() < 0.2:
+            numbers.pop(key, None)
+            expected.pop(key, None)
+            continue
+        numbers[key] = expected[key] = number
+        expected.move_to_end(key)
+        if len(expected) > limit:
+            expected.popitem(last=False)
+    assert list(numbers.items()) == list(expected.items())
+
+
+def test_a_flood_costs_a_large_one_no_more_than_filling_it() -> None:
+    numbers, count = BoundedDict[int, int](100_000), itertools.count()
+
+    def seconds_of(times: int) -> float:
+        before = process_time()
+        for number in itertools.islice(count, times):
+            numbers[number] = number
+        return process_time() - before
+
+    filling = seconds_of(100_000)
+    assert seconds_of(60_000) < 6 * filling
