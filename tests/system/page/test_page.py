@@ -230,6 +230,24 @@ async def test_a_click_counts_when_the_rows_change_before_its_end(site: Site, br
         await seen.page.wait_for_selector("#dialog[open]", timeout=10_000)
 
 
+async def test_a_key_counts_when_a_row_above_falls_below_before_its_end(site: Site, browser: Browser) -> None:
+    async with looking_at(site, browser) as seen:
+        first = await seen.page.locator("tr.row").first.get_attribute("data-mint")
+        assert first != JUP
+        await seen.page.focus(f"{mint_row(JUP)} .open")
+        await seen.page.keyboard.down("Space")
+        await seen.page.evaluate(
+            """([first, last]) => {
+            const fallen = {...state.tokens.get(first), market_cap_usd: 1};
+            take({now: Date.now() / 1000, tokens: {[first]: fallen, [last]: null}}, false);
+        }""",
+            [first, await seen.page.locator("tr.row").last.get_attribute("data-mint")],
+        )
+        assert await seen.page.locator("tr.row").first.get_attribute("data-mint") != first
+        await seen.page.keyboard.up("Space")
+        await seen.page.wait_for_selector("#dialog[open]", timeout=10_000)
+
+
 async def test_ten_thousand_tokens_stay_usable(site: Site, browser: Browser) -> None:
     async with looking_at(site, browser) as seen:
         took = await seen.page.evaluate("""() => {
