@@ -8,7 +8,7 @@ from zlib import crc32
 
 import msgspec
 
-from sidecar.errors import McSidecarError, OverloadedError
+from sidecar.errors import McSidecarError, NotPricedError, OverloadedError
 from sidecar.models import MarketCap, Mint
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
@@ -43,7 +43,7 @@ class Streams:
         self._sets = {name: _members(self._engine.tracker, name) for name in SETS}
         self._set_changed: dict[str | None, int] = dict.fromkeys(SETS, 0)
         self._told: dict[Mint, bool] = {}
-        """Whether some client takes a mint to have a price, or all that follow it were told that it has none."""
+        """Whether some client takes a mint to have a price, or all that follow it know that no source has one."""
         self._flush: asyncio.Handle | None = None
         self._flushed = 0.0
         self._closed = False
@@ -97,6 +97,9 @@ class Streams:
         stream.forget()
         number = self._log.number
         self._told |= dict.fromkeys(found, True)
+        for text, error in errors.items():
+            if not isinstance(error, NotPricedError):  # that there is no price would be news
+                self._told.pop(Mint(text), None)
         return event("snapshot", await batch_body(found, errors), stream.prefix + str(number).encode())
 
     # Changes
@@ -138,8 +141,10 @@ class Streams:
 
     def _change(self, number: int, mint: Mint) -> Change:
         if (found := self._lookups.peek(mint)) is None:
-            self._told[mint] = False
             error = self._lookups.why_gone(mint)
+            self._told.pop(mint, None)
+            if isinstance(error, NotPricedError):
+                self._told[mint] = False
             return _unchanging(number, "not_priced", mint=mint, code=error.code, detail=error.detail)
         self._told[mint] = True
         return Change(number, "token", lambda: token_body(self._lookups.as_of_now(found.entry)))

@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 
 from sidecar.config.settings import CacheSettings
+from sidecar.errors import DeadlineExceededError
 from sidecar.models import Mint
+from sidecar.web.streams import Streams
 from tests.web.following import following, publish
 from tests.web.serving import BONK, JUP, SETTINGS, SOL, STSOL, Site, serving, until
 
@@ -124,6 +126,18 @@ async def test_a_value_that_was_not_replaced_until_it_was_too_old_is_gone() -> N
         site.switch_off("jupiter", "dexscreener", "geckoterminal")
 
         assert (await site.rig.finish(follower.next("not_priced"), 420))["code"] == "upstream_unavailable"
+        site.sidecar.service.engine.publisher.publish_unpriced(Mint(JUP), "no source knows it")
+        assert (await follower.next("not_priced"))["code"] == "not_priced"
+
+
+async def test_that_there_is_no_price_is_news_to_a_stream_that_began_before_an_answer_came(site: Site) -> None:
+    publisher, streams = site.sidecar.service.engine.publisher, Streams(site.sidecar.service)
+    streams.open(frozenset({Mint(JUP)}), None)
+    publisher.publish_unpriced(Mint(JUP), "no source knows it")
+    stream = streams.open(frozenset({Mint(JUP)}), None)
+    await streams.snapshot(stream, {}, {JUP: DeadlineExceededError("no upstream answered")})
+    publisher.publish_unpriced(Mint(JUP), "no source knows it")
+    assert stream.is_behind
 
 
 async def test_a_set_says_which_mints_join_and_leave(site: Site) -> None:
