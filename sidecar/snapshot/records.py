@@ -104,6 +104,8 @@ class ClockRebase:
                 changes[name] = Instant(self.monotonic(value.monotonic), value.unix)
             elif isinstance(value, msgspec.Struct):
                 changes[name] = self._moved(value)
+            elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+                changes[name] = tuple(map(self._moved, value))
         return msgspec.structs.replace(struct, **changes) if changes else struct
 
 

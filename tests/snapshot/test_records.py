@@ -1,4 +1,5 @@
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.models import MarketCap
+from sidecar.pricing.token_state import Doubt, SourcedValue, TokenState
 from sidecar.runtime.clock import Instant
 from sidecar.snapshot import memory as snapshot_memory
 from sidecar.snapshot import records as snapshot_records
 from sidecar.snapshot.file import SnapshotError
-from sidecar.snapshot.records import SavedDemand, SavedToken, TakenAt, decode, encode
+from sidecar.snapshot.records import ClockRebase, SavedDemand, SavedToken, TakenAt, decode, encode
 from tests.clock import UNIX_START
 from tests.service.tokens import nobodys
 from tests.snapshot.lives import A, B, known_facts, life, market_cap, settings_for
@@ -115,3 +117,13 @@ async def test_what_changes_while_it_is_saved_is_saved_as_it_is_then(tmp_path: P
     assert len(caps) == 300
     assert caps[mints[-1]] is None
     assert msgspec.structs.asdict(caps[mints[-2]] or market_cap(A, 0))["symbol"] == "NEW"
+
+
+def test_every_time_in_what_is_remembered_of_a_token_is_moved_into_this_process() -> None:
+    long_ago = Instant(990_000.0, UNIX_START)
+    price = SourcedValue(Decimal(2), "jupiter", long_ago)
+    rebase = ClockRebase(Instant(990_060.0, UNIX_START + 60), Instant(500.0, UNIX_START + 70), 0.0)
+    moved = rebase.state(TokenState(last_good=price, silent=long_ago, doubts=(Doubt(price),)))
+    assert moved.last_good is not None
+    assert moved.silent == moved.last_good.received == Instant(430.0, UNIX_START)
+    assert moved.doubts[0].price.received == Instant(430.0, UNIX_START)
