@@ -86,7 +86,8 @@ class Streams:
         for mint, number in self._log.since(since):
             if mint in stream.mints:
                 stream.tell(mint, self._change(number, mint))
-        self._told |= dict.fromkeys(stream.mints, True)  # when it was here: growing too old since is no change
+        # It may take others to have a price as they had when it was here: growing too old since is no change.
+        self._told = dict.fromkeys(stream.mints, True) | self._told
         stream.wake()
         return True
 

@@ -42,6 +42,18 @@ async def test_a_value_that_has_grown_too_old_while_the_client_was_away_is_gone(
             assert (await site.rig.finish(again.next("not_priced"), 20))["code"] == "upstream_unavailable"
 
 
+async def test_a_client_that_comes_back_is_not_told_again_that_a_token_has_no_price(site: Site) -> None:
+    async with following(site, f"mints={JUP}") as follower:
+        await follower.next("snapshot")
+        site.sidecar.service.engine.publisher.publish_unpriced(Mint(JUP), "no source knows it")
+        await follower.next("not_priced")
+
+        async with following(site, f"mints={JUP}", follower.last_id) as again:
+            await site.rig.finish(again.comment(), 1)
+            await site.rig.finish(again.comment(), 20)
+        await follower.comment()
+
+
 async def test_what_has_changed_is_sent_at_once_and_not_with_the_next_change(site: Site) -> None:
     streams = Streams(site.sidecar.service)
     stream = streams.open(frozenset({Mint(JUP)}), None)
