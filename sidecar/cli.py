@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from sidecar.arguments import SERVING, overrides, parse
-from sidecar.config.advice import has_fleet, warnings
+from sidecar.config.advice import no_fleet, warnings
 from sidecar.config.file import load_settings
 from sidecar.config.locate import CONFIG_VARIABLE, check_names, popular_file, settings_file
 from sidecar.config.redaction import Redactor
@@ -91,8 +91,8 @@ def _demo(options: argparse.Namespace, flags: Mapping[str, Any]) -> int:
             sources = {f"sources.{source}.base_url": url for source, url in base_urls.items()}
             fleet = {"fleet.redis_url": options.redis_url} if options.redis_url else {}
             settings = _settings(options, {**flags, **sources, **fleet})
-            if fleet and not has_fleet(settings):
-                raise SettingsError(warnings(settings))
+            if fleet and (mistakes := no_fleet(options.redis_url)):
+                raise SettingsError(mistakes)
             return await _serving(settings, _settings_file(options), listening=_say_what_to_try)
 
     return _run(demo())

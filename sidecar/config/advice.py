@@ -23,7 +23,7 @@ def warnings(settings: Settings) -> list[str]:
     path, redis_url = settings.snapshot.path, settings.fleet.redis_url
     return [
         *([] if path is None else _no_folder(settings, Path(path).parent)),
-        *([] if redis_url is None else _no_fleet(redis_url)),
+        *([] if redis_url is None else no_fleet(redis_url)),
         *_more_than_the_budget_carries(settings),
     ]
 
@@ -50,8 +50,8 @@ def _more_than_the_budget_carries(settings: Settings) -> list[str]:
     return [f"tracking.max_tokens: {text}: they are refreshed later than refresh.tracked_seconds says"]
 
 
-def _no_fleet(redis_url: str) -> list[str]:
-    """Say what is known without connecting."""
+def no_fleet(redis_url: str) -> list[str]:
+    """Return why there will be no fleet, as far as that is known without connecting."""
     if find_spec("redis") is None:
         return ["fleet.redis_url: the Redis client is not installed: pip install 'mc-sidecar[fleet]'; no fleet"]
     unknown = {name for name, _ in parse_qsl(urlsplit(redis_url).query)} - REDIS_OPTIONS

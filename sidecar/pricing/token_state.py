@@ -4,6 +4,7 @@ Nothing of it can be part of a cycle, so the garbage collector passes it over (`
 would stop the event loop for a tenth of a second.
 """
 
+import math
 from decimal import Decimal
 from typing import Annotated
 
@@ -104,3 +105,16 @@ def with_chain_of(state: TokenState, newer: TokenState) -> TokenState:
         chain_changed=newer.chain_changed,
         chain_answered=newer.chain_answered,
     )
+
+
+def last_heard(state: TokenState) -> float:
+    """Return the monotonic time of the last thing that was heard of a token, -inf when nothing was."""
+    return _newest(state)
+
+
+def _newest(value: object) -> float:
+    if isinstance(value, Instant):
+        return value.monotonic
+    if isinstance(value, msgspec.Struct):
+        value = tuple(getattr(value, name) for name in value.__struct_fields__)
+    return max(map(_newest, value), default=-math.inf) if isinstance(value, tuple) else -math.inf

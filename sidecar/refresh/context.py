@@ -11,7 +11,8 @@ from sidecar.pricing.grading import Policy
 from sidecar.refresh.backoff import OmissionBackoff
 from sidecar.refresh.chain_time import ChainTime
 from sidecar.refresh.schedule import Schedule
-from sidecar.refresh.supplies import SupplyReader, TokenStates
+from sidecar.refresh.supplies import SupplyReader
+from sidecar.refresh.token_states import TokenStates
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock
 from sidecar.sources.source import MarketSource

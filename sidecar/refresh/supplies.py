@@ -6,18 +6,16 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
-from sidecar.cache.pinned import Pinned
 from sidecar.errors import UpstreamError
 from sidecar.models import WRAPPED_SOL, ChainSupply, Mint, Priority
 from sidecar.pricing.supply_updates import CONFIRMED_AFTER_SECONDS, take_chain
 from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.chain_time import ChainTime
+from sidecar.refresh.token_states import TokenStates
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.clock import Clock, Instant, now
 from sidecar.sources.solana_rpc import SolanaRpc
 from sidecar.upstreams.upstream import Upstream
-
-TokenStates = Pinned[TokenState]
 
 FORBIDDEN_SECONDS: Final = 600.0
 """After a 403 the node is asked again at most this often."""

@@ -7,7 +7,6 @@ from typing import Final
 import aiohttp
 
 from sidecar.cache.cache import MarketCapCache
-from sidecar.cache.pinned import Pinned
 from sidecar.cache.publisher import Publisher
 from sidecar.config.redaction import Redactor
 from sidecar.config.settings import Settings
@@ -16,7 +15,6 @@ from sidecar.metrics.labels import EvictionReason
 from sidecar.metrics.metrics import Metrics
 from sidecar.models import Mint
 from sidecar.pricing.grading import Policy
-from sidecar.pricing.token_state import TokenState
 from sidecar.refresh.backoff import OmissionBackoff
 from sidecar.refresh.batches import Batches
 from sidecar.refresh.chain_time import ChainTime
@@ -26,8 +24,8 @@ from sidecar.refresh.misses import Misses
 from sidecar.refresh.refresher import Refresher
 from sidecar.refresh.schedule import Schedule
 from sidecar.refresh.supplies import SupplyReader
+from sidecar.refresh.token_states import TokenStates
 from sidecar.refresh.tracker import Tracker
-from sidecar.runtime.bounded import BoundedDict
 from sidecar.runtime.clock import Clock
 from sidecar.snapshot.memory import Memory
 from sidecar.sources.listing import BY_NAME, MARKETS
@@ -81,7 +79,7 @@ class Engine:
             negative_seconds=cache.negative_seconds,
             evicted=self._evicted,
         )
-        self.token_states = Pinned[TokenState](BoundedDict(cache.max_entries))
+        self.token_states = TokenStates(cache.max_entries, clock)
         self.schedule = Schedule(refresh.tracked_seconds, clock)
         self.publisher = Publisher(self.cache)
         self.symbols = {token.mint: token.symbol for token in settings.popular}

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from sidecar.cache.cache import Entry, MarketCapCache
-from sidecar.cache.pinned import Pinned
 from sidecar.cache.publisher import Publisher
 from sidecar.models import Mint
 from sidecar.pricing.supply import is_remembered
 from sidecar.pricing.token_state import TokenState
+from sidecar.refresh.token_states import TokenStates
 from sidecar.refresh.tracker import Tracker
 from sidecar.runtime.aio import yielding
 from sidecar.runtime.clock import Clock, Instant, now
@@ -28,7 +28,7 @@ class Memory(NamedTuple):
     """The parts of the service that a snapshot is of."""
 
     cache: MarketCapCache
-    token_states: Pinned[TokenState]
+    token_states: TokenStates
     tracker: Tracker
     publisher: Publisher
     symbols: Mapping[Mint, str]
@@ -51,7 +51,7 @@ def lines(memory: Memory) -> Iterator[bytes]:
             yield encode(SavedToken(mint=mint, received=entry.received, cap=entry.cap, state=state))
     for mint in token_states:
         state = token_states.get(mint)
-        if cache.peek(mint) is None and state is not None and _says_something(state, now(memory.clock)):
+        if cache.peek(mint) is None and state is not None:
             yield encode(SavedToken(mint=mint, state=state))
 
 
