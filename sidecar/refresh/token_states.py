@@ -20,4 +20,7 @@ class TokenStates(Pinned[TokenState]):
         state = super().get(mint)
         if state is None or mint in self.pinned:
             return state
-        return state if self._clock.monotonic() - last_heard(state) <= REMEMBERED_SECONDS else None
+        since = self._clock.monotonic() - REMEMBERED_SECONDS
+        answered = state.chain_answered  # most often the last thing, and soon looked at
+        is_recent = (answered is not None and answered.monotonic >= since) or last_heard(state) >= since
+        return state if is_recent else None
