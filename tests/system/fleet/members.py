@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sidecar.config.settings import FleetSettings, Settings, TrackingSettings
+from sidecar.config.settings import ApiSettings, FleetSettings, Settings, TrackingSettings
 from sidecar.demo import Market, Source, serve
 from sidecar.models import MarketCap, Mint
 from sidecar.runtime.clock import Clock
@@ -22,7 +22,9 @@ from tests.system.fleet.redis_server import RedisServer, redis_server
 LEASE_SECONDS: Final = 0.6
 SLOW_MACHINE_SECONDS: Final = 8.0
 """What a busy machine may add; how long it takes on a quiet one is what `make bench-fleet` shows."""
-QUIET: Final = Settings(tracking=TrackingSettings(trending_tokens=0))
+QUIET: Final = Settings(
+    tracking=TrackingSettings(trending_tokens=0), api=ApiSettings(deadline_seconds=SLOW_MACHINE_SECONDS)
+)
 
 
 class CountingMarket(Market):
