@@ -41,7 +41,8 @@ Unit = Literal["displayed", "raw", "unknown"]
 """What one token is to a source, where Token-2022's ScaledUiAmount makes a difference (`ScaledUiAmount`)."""
 
 _MINT_BYTES = 32
-_MINT_TEXT = re.compile("[1-9A-HJ-NP-Za-km-z]{32,44}")
+LONGEST_MINT_CHARS: Final = 44
+_MINT_TEXT = re.compile(f"[1-9A-HJ-NP-Za-km-z]{{32,{LONGEST_MINT_CHARS}}}")
 """Checked before decoding: base58 strips blanks, which would make one mint many."""
 
 Spread = Annotated[float, Meta(ge=0, le=1e9)]

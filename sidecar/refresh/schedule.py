@@ -75,7 +75,7 @@ class _Times:
         return self._order[0][0] if self._order else math.inf
 
     def until(self, at: float) -> list[Mint]:
-        """Return the mints whose time is not after this one, the earliest first."""
+        """Return the mints with a time that is not after this one, the earliest first."""
         return [mint for _, mint in self._order[: bisect_right(self._order, at, key=itemgetter(0))]]
 
 
@@ -119,7 +119,7 @@ class Schedule:
         return mint in self._failures
 
     def held(self, mint: Mint) -> None:
-        """Look again in less than a minute at a price whose jump is being held."""
+        """Look again in less than a minute at a price while a jump of it is being held."""
         self._set(mint, min(DOUBT_SECONDS, self._interval_seconds) * (1 - JITTER))
 
     def doubted(self, mint: Mint) -> None:
@@ -127,7 +127,7 @@ class Schedule:
         self._set(mint, min(DOUBT_SECONDS, self._interval_seconds))
 
     def hasten(self, mint: Mint) -> None:
-        """Look again in less than a minute, or when it is due, at a token whose source has dropped it."""
+        """Look again in less than a minute, or when it is due, at a token that its source has dropped."""
         if mint in self._due:
             soon = self._clock.monotonic() + min(DOUBT_SECONDS, self._interval_seconds) * (1 - JITTER)
             self._due.set(mint, min(self._due.get(mint), soon))

@@ -33,8 +33,8 @@ class Lookups(MemoryLookups):
         async for mint in yielding(mints, MINTS_A_TURN):
             if self.peek(mint) is not None:
                 continue
-            if (reason := self._cache.look_up_unpriced(mint)) is not None:
-                errors[mint] = NotPricedError(reason)
+            if (known := self._unpriced(mint)) is not None:
+                errors[mint] = known
             else:
                 missing.append(mint)
         failed = errors | await self._ask(missing)
@@ -76,8 +76,8 @@ class Lookups(MemoryLookups):
         for mint in mints:
             if (entry := self._cache.get(Mint(mint))) is not None:
                 entries[mint] = entry
-            elif (reason := self._cache.look_up_unpriced(Mint(mint))) is not None:
-                errors[mint] = NotPricedError(reason)
+            elif (known := self._unpriced(Mint(mint))) is not None:
+                errors[mint] = known
             else:
                 return None
         for failure in errors.values():
@@ -123,9 +123,11 @@ class Lookups(MemoryLookups):
 
     def _known_failure(self, text: str) -> McSidecarError | None:
         """Return why there is nothing to ask the upstreams for; not raised, an error holds no frames."""
-        if not is_mint(text):
-            return InvalidMintError(text)
-        reason = self._cache.look_up_unpriced(Mint(text))
+        return self._unpriced(Mint(text)) if is_mint(text) else InvalidMintError(text)
+
+    def _unpriced(self, mint: Mint) -> NotPricedError | None:
+        """Look up whether a mint is known to have no price."""
+        reason = self._cache.look_up_unpriced(mint)
         return None if reason is None else NotPricedError(reason)
 
     def _found_after_waiting(self, mint: Mint) -> LookupHit | None:

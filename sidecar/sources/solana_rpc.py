@@ -107,7 +107,7 @@ class SolanaRpc(Source):
 def parse_supplies(
     mints: Sequence[Mint], body: bytes, received: Instant
 ) -> Parsed[dict[Mint, ChainSupply | None]]:
-    """Read the accounts, which come in the order of the request; a mint whose account is unreadable is left out.
+    """Read the accounts, which come in the order of the request; a mint with an unreadable account is left out.
 
     Raises SchemaError when the answer has another shape or length, UpstreamError when it is a JSON-RPC error.
     """

@@ -24,7 +24,7 @@ SLICE_BYTES: Final = 16 * 1024
 
 
 class BoundedConnector(aiohttp.TCPConnector):
-    """A TCPConnector whose connections are closed when one answer is too large."""
+    """A TCPConnector that closes a connection when one answer on it is too large."""
 
     async def connect(self, req: ClientRequest, *rest: Any, **options: Any) -> Connection:
         """Connect, or take a connection from the pool; what it receives is counted from now on."""

@@ -8,11 +8,11 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
-from sidecar.models import Mint
+from sidecar.models import LONGEST_MINT_CHARS, Mint
 from sidecar.runtime.bounded import BoundedDict
 from sidecar.service.service import PreCacheService
 from sidecar.web.batch_body import batch_from_memory
-from sidecar.web.limits import LONGEST_MINT_CHARS, MOST_MINTS_IN_QUERY
+from sidecar.web.limits import MOST_MINTS_IN_QUERY
 from sidecar.web.token_body import tracked_body
 
 _PREFIX: Final = b"GET /mc/"

@@ -28,7 +28,7 @@ class Change:
         self._written = float("-inf")
 
     def text(self, prefix: bytes, now: float) -> bytes:
-        """Return it as it goes over the wire to the stream whose ids begin so; `now` is monotonic."""
+        """Return it as it goes over the wire to the stream with ids that begin so; `now` is monotonic."""
         if now - self._written > AGE_PRECISION_SECONDS:
             self._text = b"%d\nevent: %b\ndata: %b\n\n" % (self.number, self._name, self._write())
             self._written = now
